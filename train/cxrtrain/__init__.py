@@ -1,0 +1,1 @@
+"""Training: from films and their labels to an exported network. torch lives here and nowhere else."""

@@ -128,7 +128,5 @@ def build_head(kind: str, weights: dict[str, np.ndarray]) -> Head:
         raise ManifestError(f"head kind {kind!r} is unknown; this release reads {', '.join(KINDS)}")
     expected = {field.name for field in fields(KINDS[kind])}
     if set(weights) != expected:
-        raise ManifestError(
-            f"a {kind} head has the weights {sorted(expected)}, the bundle brings {sorted(weights)}"
-        )
+        raise ManifestError(f"a {kind} head has the weights {sorted(expected)}, the bundle brings {sorted(weights)}")
     return KINDS[kind](**{name: np.asarray(array, np.float32) for name, array in weights.items()})

@@ -50,7 +50,10 @@ def _grid(n: int, size: int, random: torch.Generator) -> torch.Tensor:
     mirror = (torch.rand(n, generator=random) < 0.5).float() * 2 - 1
     cosine, sine = torch.cos(angle) / zoom, torch.sin(angle) / zoom
     shift = [_uniform(n, -SHIFT, SHIFT, random) for _ in range(2)]
-    rows = [torch.stack([cosine * mirror, -sine, shift[0]], 1), torch.stack([sine * mirror, cosine, shift[1]], 1)]
+    rows = [
+        torch.stack([cosine * mirror, -sine, shift[0]], 1),
+        torch.stack([sine * mirror, cosine, shift[1]], 1),
+    ]
     return nnf.affine_grid(torch.stack(rows, 1), [n, 1, size, size], align_corners=False)
 
 

@@ -154,9 +154,7 @@ def _optimiser(recipe: Recipe, network: EdgeNetwork) -> torch.optim.AdamW:
     for part, rate in ((network.body, recipe.rate * recipe.body_rate), (network.linear, recipe.rate)):
         for decays in (True, False):
             parameters = [p for p in part.parameters() if (p.ndim > 1) == decays]
-            groups.append(
-                {"params": parameters, "lr": rate, "weight_decay": recipe.weight_decay if decays else 0.0}
-            )
+            groups.append({"params": parameters, "lr": rate, "weight_decay": recipe.weight_decay if decays else 0.0})
     return torch.optim.AdamW(groups)
 
 

@@ -132,8 +132,7 @@ def read_reference(path: Path) -> dict[str, list[float]]:
         return {}
     with path.open(newline="") as file:
         return {
-            row["Image Index"]: [float(row[f"prob_{finding}"]) for finding in FINDINGS]
-            for row in csv.DictReader(file)
+            row["Image Index"]: [float(row[f"prob_{finding}"]) for finding in FINDINGS] for row in csv.DictReader(file)
         }
 
 

@@ -1,0 +1,47 @@
+"""`cxrbox read`: the daemon's reading for the command line."""
+
+import json
+from pathlib import Path
+
+from cxrbundle.bundle import sha256_file
+from cxrbundle.labels import readable
+from cxrbundle.scores import ABOVE
+
+from cxrbox.errors import RefusedError
+from cxrbox.reading import Reader, open_reader
+from cxrbox.settings import Settings
+
+NOTICE = "not a diagnosis"
+
+
+def read_films(films: list[Path], settings: Settings, as_json: bool) -> int:
+    """Read films and print one line for each; return 0 only if all were read, else 1."""
+    reader = open_reader(settings.bundle, settings.threads)
+    refused = 0
+    for film in films:
+        answer = describe(reader, film)
+        refused += "refused" in answer
+        print(json.dumps(answer) if as_json else as_line(answer), flush=True)
+    return 1 if refused else 0
+
+
+def describe(reader: Reader, film: Path) -> dict:
+    """Return what is printed of a film: its findings, or why it was refused."""
+    answer = {"file": str(film), "sha256": None} | reader.provenance()
+    try:
+        reading = reader.read(film)
+        return answer | {"sha256": sha256_file(film), "findings": reading.findings}
+    except RefusedError as err:
+        return answer | {"refused": {"code": err.code, "reason": err.reason}}
+
+
+def as_line(answer: dict) -> str:
+    """Return one line for people: the findings above their thresholds, or the reason of the refusal."""
+    if "refused" in answer:
+        return f"{answer['file']}: refused ({answer['refused']['code']}): {answer['refused']['reason']}"
+    above = [
+        f"{readable(name)} {of['likelihood']:.0%} (threshold {of['threshold']:.0%})"
+        for name, of in sorted(answer["findings"].items(), key=lambda item: -item[1]["likelihood"])
+        if of["state"] == ABOVE
+    ]
+    return f"{answer['file']}: {', '.join(above) or 'nothing above its threshold'} [{NOTICE}]"

@@ -1,0 +1,225 @@
+"""Watch a folder: take every film in, once, when it is completely written. Nothing in the folder is changed."""
+
+import errno
+import fcntl
+import hashlib
+import logging
+import os
+import stat
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxrbox.decoding import MAX_BYTES
+from cxrbox.errors import ConfigError, RefusedError
+from cxrbox.refusals import refuse
+from cxrbox.settings import Settings
+from cxrbox.store import Store
+
+log = logging.getLogger(__name__)
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something found in the watched folder.
+
+    Attributes
+    ----------
+    path : str
+        Path below the folder.
+    signature : str
+        Changes when the content does: size, time of change and inode.
+    size : int
+        Bytes.
+    refusal : RefusedError or None
+        Why it cannot be taken in, where that shows without opening it.
+    """
+
+    path: str
+    signature: str
+    size: int
+    refusal: RefusedError | None
+
+
+class Intake:
+    """Takes the films of one folder into the store.
+
+    Parameters
+    ----------
+    settings : Settings
+    store : Store
+    """
+
+    def __init__(self, settings: Settings, store: Store):
+        self.folder = settings.films
+        self.settle_seconds = settings.settle_seconds
+        self.store = store
+        self._seen = store.sightings()
+        self._pending: dict[str, tuple[str, float]] = {}
+        for leftover in store.incoming.iterdir():
+            leftover.unlink()
+
+    def look(self) -> int:
+        """Look into the folder once and take in what has settled; return how many entries were taken."""
+        entries = {entry.path: entry for entry in self._entries() if self._seen.get(entry.path) != entry.signature}
+        self._pending = {path: since for path, since in self._pending.items() if path in entries}
+        return sum(self._take(entry) for entry in entries.values() if self._settled(entry))
+
+    def _settled(self, entry: Entry) -> bool:
+        """Return whether an entry stayed the same for long enough."""
+        now = time.monotonic()
+        signature, since = self._pending.get(entry.path, (None, now))
+        if signature != entry.signature:
+            since = now
+        self._pending[entry.path] = (entry.signature, since)
+        return now - since >= self.settle_seconds
+
+    def _take(self, entry: Entry) -> bool:
+        """Take one entry in; return False where it is still being written or its medium failed."""
+        if entry.refusal:
+            return self._refuse(entry, entry.refusal)
+        try:
+            taken = self._copy(entry)
+        except RefusedError as refusal:
+            return self._refuse(entry, refusal)
+        except OSError as err:
+            # A pulled stick or a full disk: keep the entry pending, so that it is taken in when that is over.
+            log.warning("a file could not be taken in and is tried again: %s", os.strerror(err.errno or 0))
+            return False
+        if taken:
+            self._seen[entry.path] = entry.signature
+        return taken
+
+    def _refuse(self, entry: Entry, refusal: RefusedError) -> bool:
+        self.store.add_refused(entry.path, entry.signature, entry.size, refusal)
+        self._seen[entry.path] = entry.signature
+        return True
+
+    def _copy(self, entry: Entry) -> bool:
+        """Copy a film into the store while hashing it, and queue it; return False where it is being written."""
+        with _open_film(self.folder / entry.path) as film:
+            if _being_written(film):
+                return False
+            temporary = self.store.incoming / uuid.uuid4().hex
+            try:
+                sha256 = _copy_and_hash(film, temporary)
+                if _signature(os.fstat(film.fileno())) != entry.signature:
+                    return False
+                _keep(temporary, self.store.original_path(sha256))
+            finally:
+                temporary.unlink(missing_ok=True)
+        self.store.add_film(entry.path, entry.signature, sha256, entry.size)
+        return True
+
+    def _entries(self) -> Iterator[Entry]:
+        """Yield everything in the folder and its sub-folders but hidden names, in order of name."""
+        for folder, _, names in self._walk():
+            for name in sorted(names):
+                path = folder / name
+                try:
+                    found = path.stat()
+                except FileNotFoundError:
+                    if not path.is_symlink():
+                        continue
+                    found = path.lstat()
+                except OSError as err:
+                    log.warning("an entry of the folder cannot be examined: %s", err.strerror)
+                    continue
+                yield Entry(str(path.relative_to(self.folder)), _signature(found), found.st_size, _at_sight(found))
+
+    def _walk(self) -> Iterator[tuple[Path, list[str], list[str]]]:
+        """Walk the folder; an empty sub-folder is an entry of its own, a link to a folder is not followed."""
+        for root, folders, names in os.walk(self.folder):
+            folder = Path(root)
+            links = [name for name in folders if (folder / name).is_symlink()]
+            folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
+            names = [name for name in names + links if not name.startswith(".")]
+            if folder != self.folder and not names and not folders and not self._knows_below(folder):
+                yield folder.parent, [], [folder.name]
+            yield folder, folders, names
+
+    def _knows_below(self, folder: Path) -> bool:
+        """Return whether films of this folder were taken in before, so that it was emptied on purpose."""
+        below = f"{folder.relative_to(self.folder)}/"
+        return any(path.startswith(below) for path in self._seen)
+
+
+def _at_sight(found: os.stat_result) -> RefusedError | None:
+    """Return why something cannot be a film, as far as its directory entry tells."""
+    if stat.S_ISLNK(found.st_mode):
+        return refuse("broken_link", "the link points to a file that is not there")
+    if stat.S_ISDIR(found.st_mode):
+        return refuse("folder_empty", "the folder holds no film")
+    if not stat.S_ISREG(found.st_mode):
+        return refuse("not_a_file", "this is no ordinary file")
+    if found.st_size == 0:
+        return refuse("empty", "the file is empty")
+    if found.st_size > MAX_BYTES:
+        return refuse("file_too_large", f"the file has {found.st_size >> 20} MiB, a film at most {MAX_BYTES >> 20}")
+    return None
+
+
+def _signature(found: os.stat_result) -> str:
+    return f"{found.st_size}:{found.st_mtime_ns}:{found.st_ino}"
+
+
+def _open_film(path: Path):
+    """Open a film; a file that vanished or may not be read is refused, a failing medium raises OSError."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError as err:
+        raise refuse("vanished", "the file vanished before it was read") from err
+    except PermissionError as err:
+        raise refuse("unreadable", "the box may not read the file") from err
+
+
+def _being_written(film) -> bool:
+    """Return whether some process has the file open for writing: the kernel then grants no read lease.
+
+    Leases exist for the owner's files on local disks only; elsewhere the time to settle must do.
+    """
+    try:
+        fcntl.fcntl(film, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except OSError as err:
+        return err.errno == errno.EAGAIN
+    fcntl.fcntl(film, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
+def _copy_and_hash(film, target: Path) -> str:
+    """Copy an open file and return the SHA-256 of what was copied, once it is safe on the disk."""
+    digest = hashlib.sha256()
+    with target.open("xb") as copy:
+        while chunk := film.read(CHUNK):
+            digest.update(chunk)
+            copy.write(chunk)
+        copy.flush()
+        os.fsync(copy.fileno())
+    return digest.hexdigest()
+
+
+def _keep(temporary: Path, target: Path) -> None:
+    """Move a complete copy to its place and make the move itself durable."""
+    target.parent.mkdir(exist_ok=True)
+    temporary.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def run_intake(settings: Settings, stopped) -> None:
+    """Watch the folder until `stopped()`; look again at once while there is something to take in."""
+    try:
+        settings.films.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise ConfigError(f"the folder {settings.films} cannot be made ({err.strerror}); name another") from err
+    intake = Intake(settings, Store(settings.state))
+    log.info("watching the folder of films")
+    while not stopped():
+        intake.look()
+        time.sleep(settings.look_seconds)

@@ -1,0 +1,138 @@
+"""`cxrbox run`: start the parts of the box, each a process of its own, and keep them running."""
+
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from cxrbox.errors import AlreadyRunningError, ConfigError
+from cxrbox.settings import Settings
+from cxrbox.store import Store
+
+log = logging.getLogger(__name__)
+PARTS = ("reader", "intake", "web")
+# A part that ends so was told something it cannot work with; starting it again would not help.
+EXIT_CONFIG = 2
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
+# A part that ran for so long (seconds) has recovered: its next pause is short again.
+RECOVERED = 60.0
+STOP_SECONDS = 10.0
+# The parts of a box that was killed need a moment to notice.
+LOCK_SECONDS = 5.0
+
+
+@dataclass
+class Part:
+    """One process of the box and when it may be started again."""
+
+    name: str
+    settings: Settings
+    process: subprocess.Popen | None = None
+    pause: float = FIRST_PAUSE
+    not_before: float = 0.0
+    started: float = field(default=0.0)
+
+    def start(self) -> None:
+        """Start the process; its standard input is a pipe that tells it when this process is gone."""
+        command = [sys.executable, "-m", "cxrbox", self.name, "--supervised", *self.settings.to_options()]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        self.started = time.monotonic()
+
+    def ended(self) -> int | None:
+        """Return the exit status if the process has ended since it was started."""
+        return self.process.poll() if self.process else None
+
+    def plan_restart(self) -> None:
+        """Wait before the next start, longer after every quick end."""
+        now = time.monotonic()
+        self.pause = FIRST_PAUSE if now - self.started > RECOVERED else min(self.pause * 2, LONGEST_PAUSE)
+        self.not_before = now + self.pause
+        self.process = None
+
+
+def run_box(settings: Settings, stopped) -> None:
+    """Run all parts until `stopped()`.
+
+    Raises
+    ------
+    AlreadyRunningError
+        If another box works on the same state folder.
+    ConfigError
+        If a part cannot work with its settings.
+    """
+    store = Store(settings.state)
+    with state_lock(settings):
+        parts = [Part(name, settings) for name in PARTS]
+        try:
+            while not stopped():
+                for part in parts:
+                    _look_after(part, store)
+                time.sleep(0.1)
+        finally:
+            _stop(parts)
+
+
+def _look_after(part: Part, store: Store) -> None:
+    """Start a part that should run; note how it ended."""
+    status = part.ended()
+    if status is not None:
+        if status == EXIT_CONFIG:
+            raise ConfigError(f"the {part.name} cannot start; its reason stands above")
+        log.warning("the %s ended with status %d and is started again", part.name, status)
+        if part.name == "reader":
+            store.count_crash()
+        part.plan_restart()
+    if part.process is None and time.monotonic() >= part.not_before:
+        part.start()
+
+
+def _stop(parts: list[Part]) -> None:
+    """End all parts, by force where they do not."""
+    running = [part.process for part in parts if part.process]
+    for process in running:
+        process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in running:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+@contextmanager
+def state_lock(settings: Settings):
+    """Hold the state folder for this box alone."""
+    with (settings.state / "box.lock").open("w") as lock:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not _try_lock(lock):
+            if time.monotonic() > deadline:
+                raise AlreadyRunningError(
+                    f"another box works with the state folder {settings.state}; stop it or name another folder"
+                )
+            time.sleep(0.05)
+        yield
+
+
+def _try_lock(lock) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def die_with_parent() -> None:
+    """End this process as soon as the one that started it is gone, whatever ended that one."""
+
+    def wait_for_end_of_input() -> None:
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait_for_end_of_input, daemon=True).start()

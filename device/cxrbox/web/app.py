@@ -1,0 +1,171 @@
+"""The application: routes and what they show."""
+
+from datetime import datetime
+from importlib.metadata import version
+
+from cxrbundle.errors import BundleError
+from cxrbundle.labels import readable
+from cxrbundle.manifest import MANIFEST, read_manifest
+from flask import Flask, Response, abort, g, jsonify, render_template, request, send_file
+from werkzeug.exceptions import HTTPException
+
+from cxrbox.settings import Settings
+from cxrbox.store import Store
+from cxrbox.web.heat import draw_heat
+from cxrbox.web.view import finding_rows, verdict
+
+PAGE_LENGTH = 100
+# Nothing comes from elsewhere and nothing goes there, whatever a page might contain.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def create_app(settings: Settings) -> Flask:
+    """Return the application for one box."""
+    app = Flask(__name__)
+    app.config["SETTINGS"] = settings
+    app.jinja_env.globals.update(release=version("cxrbox"), readable=readable, verdict=verdict)
+    app.jinja_env.filters.update(local_time=local_time, percent=percent)
+    app.add_url_rule("/", view_func=show_list)
+    app.add_url_rule("/rows", view_func=show_rows)
+    app.add_url_rule("/films/<int:film_id>", view_func=show_film)
+    app.add_url_rule("/films/<int:film_id>/picture.jpg", view_func=send_picture)
+    app.add_url_rule("/films/<int:film_id>/heat/<finding>.png", view_func=send_heat)
+    app.add_url_rule("/about", view_func=show_about)
+    app.add_url_rule("/api/films", view_func=api_films)
+    app.add_url_rule("/api/films/<int:film_id>", view_func=api_film)
+    app.add_url_rule("/api/health", view_func=api_health)
+    app.register_error_handler(HTTPException, show_error)
+    app.after_request(add_headers)
+    app.teardown_appcontext(close_store)
+    return app
+
+
+def _settings() -> Settings:
+    from flask import current_app
+
+    return current_app.config["SETTINGS"]
+
+
+def _store() -> Store:
+    """Return this request's connection to the store."""
+    if "store" not in g:
+        g.store = Store(_settings().state)
+    return g.store
+
+
+def close_store(_error: BaseException | None) -> None:
+    """Close the request's connection."""
+    if store := g.pop("store", None):
+        store.close()
+
+
+def add_headers(response: Response) -> Response:
+    """Add the security headers; results must never be shown from a cache."""
+    response.headers.update(SECURITY_HEADERS)
+    response.headers.setdefault("Cache-Control", "no-cache")
+    return response
+
+
+def local_time(moment: str | None) -> str:
+    """Return a stored UTC time as the box's local time."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+
+
+def percent(share: float) -> str:
+    """Return a likelihood for people; below 1 % nobody needs a digit."""
+    return "< 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")
+
+
+def _film_or_404(film_id: int) -> dict:
+    film = _store().film(film_id)
+    if film is None:
+        abort(404, "There is no such film on this box.")
+    return film
+
+
+def _list() -> dict:
+    """Return what the list shows; a page further back where `before` asks for it."""
+    before = request.args.get("before", type=int)
+    films = _store().list_films(PAGE_LENGTH + 1, before)
+    older = films[PAGE_LENGTH - 1]["id"] if len(films) > PAGE_LENGTH else None
+    return {"films": films[:PAGE_LENGTH], "counts": _store().counts(), "older": older, "before": before}
+
+
+def show_list() -> str:
+    """Show the films, the newest first."""
+    return render_template("list.html", **_list(), folder=_settings().films.resolve())
+
+
+def show_rows() -> Response:
+    """Return the rows of the list alone; 304 where nothing changed, so that an open page may ask often."""
+    response = Response(status=304)
+    etag = f"{_store().version()}"
+    if not request.if_none_match.contains(etag):
+        response = Response(render_template("_rows.html", **_list()))
+    response.set_etag(etag)
+    return response
+
+
+def show_film(film_id: int) -> str:
+    """Show one film: its findings against their thresholds, and the heat map of the chosen one."""
+    film = _film_or_404(film_id)
+    rows = finding_rows(film["reading"]["findings"]) if film["reading"] else []
+    chosen = request.args.get("finding", rows[0].name if rows else None)
+    names = _store().other_names(film_id)
+    drawn = film["sha256"] is not None and _store().picture_path(film["sha256"]).exists()
+    return render_template("film.html", film=film, rows=rows, chosen=chosen, other_names=names, drawn=drawn)
+
+
+def send_picture(film_id: int) -> Response:
+    """Send the picture of a film."""
+    film = _film_or_404(film_id)
+    path = _store().picture_path(film["sha256"] or "none")
+    if not path.exists():
+        abort(404, "The film's picture is not drawn yet.")
+    return send_file(path.resolve(), mimetype="image/jpeg", max_age=3600)
+
+
+def send_heat(film_id: int, finding: str) -> Response:
+    """Send the heat map of one finding as a transparent PNG, to be laid over the picture."""
+    film, maps = _film_or_404(film_id), _store().maps(film_id)
+    names = list(film["reading"]["findings"]) if film["reading"] else []
+    if maps is None or finding not in names:
+        abort(404, "There is no heat map of that finding for this film.")
+    return Response(draw_heat(maps[names.index(finding)]), mimetype="image/png")
+
+
+def show_about() -> str:
+    """Show the model's card and the limits of the box."""
+    bundle = _settings().bundle
+    try:
+        manifest, card = read_manifest(bundle / MANIFEST), (bundle / "card.md").read_text("utf-8")
+    except (BundleError, OSError) as err:
+        abort(503, f"The bundle's card cannot be shown: {err}")
+    return render_template("about.html", manifest=manifest, card=card)
+
+
+def api_films() -> Response:
+    """Return the newest films as JSON."""
+    return jsonify(films=_store().list_films(PAGE_LENGTH, request.args.get("before", type=int)))
+
+
+def api_film(film_id: int) -> Response:
+    """Return one film as JSON."""
+    return jsonify(_film_or_404(film_id))
+
+
+def api_health() -> Response:
+    """Return what the box is doing, as JSON."""
+    return jsonify(release=version("cxrbox"), films=_store().counts(), bundle=str(_settings().bundle.name))
+
+
+def show_error(error: HTTPException):
+    """Show an error: in one JSON shape for programs, as a page for people."""
+    if request.path.startswith("/api/"):
+        return jsonify(error={"code": error.code, "message": error.description}), error.code
+    return render_template("error.html", error=error), error.code

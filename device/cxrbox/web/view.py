@@ -1,0 +1,55 @@
+"""What the page makes of a reading: order, bars and words."""
+
+from dataclasses import dataclass
+
+from cxrbundle.scores import ABOVE, UNCERTAIN
+
+
+@dataclass(frozen=True)
+class FindingRow:
+    """One finding as the page shows it.
+
+    Attributes
+    ----------
+    bar : float
+        Where the likelihood lies on a scale of 0..100 with the threshold always at 50.
+    """
+
+    name: str
+    likelihood: float
+    threshold: float
+    state: str
+    bar: float
+
+
+def bar_length(likelihood: float, threshold: float) -> float:
+    """Return where a likelihood lies on a scale of 0..100 that has its threshold at 50.
+
+    Thresholds differ twentyfold between findings; on this scale all of them stand in one line.
+    """
+    if likelihood < threshold:
+        return 50 * likelihood / threshold
+    return 50 + 50 * (likelihood - threshold) / max(1 - threshold, 1e-9)
+
+
+def finding_rows(findings: dict[str, dict]) -> list[FindingRow]:
+    """Return the findings, the one furthest above its threshold first."""
+    rows = [
+        FindingRow(
+            name,
+            of["likelihood"],
+            of["threshold"],
+            of["state"],
+            bar_length(of["likelihood"], of["threshold"]),
+        )
+        for name, of in findings.items()
+    ]
+    return sorted(rows, key=lambda row: -row.bar)
+
+
+def verdict(findings: dict[str, dict]) -> str:
+    """Return "flagged", "uncertain" or "clear" for a whole film."""
+    states = {of["state"] for of in findings.values()}
+    if ABOVE in states:
+        return "flagged"
+    return "uncertain" if UNCERTAIN in states else "clear"

@@ -1,8 +1,10 @@
 """Command line of the box."""
 
 import argparse
+import errno
 import logging
 import signal
+import sqlite3
 import sys
 import threading
 from pathlib import Path
@@ -11,7 +13,9 @@ from cxrbundle.errors import BundleError
 
 from cxrbox.errors import BoxError
 from cxrbox.settings import Settings
-from cxrbox.supervise import EXIT_CONFIG, die_with_parent, run_box
+from cxrbox.supervise import EXIT_CONFIG, EXIT_STATE, die_with_parent, run_box
+
+STATE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -19,7 +23,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cxrbox", description="Read chest films. Not a diagnosis.")
     commands = parser.add_subparsers(dest="command", required=True)
     read = commands.add_parser("read", help="read films now and print what they show")
-    read.add_argument("films", nargs="+", type=Path, metavar="FILE")
+    read.add_argument("files", nargs="+", type=Path, metavar="FILE")
     read.add_argument("--json", action="store_true", help="print one JSON object a line")
     Settings.add_options(read, "bundle", "threads")
     for name, help_text in (
@@ -41,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "read":
         from cxrbox.command_read import read_films
 
-        return read_films(options.films, Settings.from_options(options), options.json)
+        return read_films(options.files, Settings.from_options(options), options.json)
     if options.command == "demo":
         from cxrbox.demo import copy_demo_films
 
@@ -84,6 +88,11 @@ def main() -> None:
     except (BoxError, BundleError) as err:
         print(f"cxrbox: {err}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)
+    except (sqlite3.OperationalError, OSError) as err:
+        if isinstance(err, OSError) and err.errno not in STATE_ERRORS:
+            raise
+        print(f"cxrbox: the state folder could not be written ({err}); free some space", file=sys.stderr)
+        sys.exit(EXIT_STATE)
 
 
 if __name__ == "__main__":

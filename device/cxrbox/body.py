@@ -1,5 +1,6 @@
 """The seam to the runtime: an int8 body goes in, something that turns pixels into features comes out."""
 
+import importlib
 import os
 from importlib.metadata import version
 from typing import Protocol
@@ -76,8 +77,6 @@ class CpuBody:
 
 def _runtime() -> tuple[type, str]:
     """Return the interpreter of the first runtime that is installed, and its name."""
-    import importlib
-
     for module, name in RUNTIMES:
         try:
             return importlib.import_module(module).Interpreter, name

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import signal
 import stat
 import time
 import uuid
@@ -12,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxrbox.decoding import MAX_BYTES
+from cxrbox.decoding.limits import MAX_BYTES
+from cxrbox.decoding.sniff import tell_kind
 from cxrbox.errors import ConfigError, RefusedError
 from cxrbox.refusals import refuse
 from cxrbox.settings import Settings
@@ -20,6 +22,8 @@ from cxrbox.store import Store
 
 log = logging.getLogger(__name__)
 CHUNK = 1 << 20
+# Bytes that tell what a file is; what is no film is listed and not copied.
+SNIFFED = 4096
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class Intake:
         with _open_film(self.folder / entry.path) as film:
             if _being_written(film):
                 return False
+            tell_kind(film.peek(SNIFFED)[:SNIFFED])
             temporary = self.store.incoming / uuid.uuid4().hex
             try:
                 sha256 = _copy_and_hash(film, temporary)
@@ -218,6 +223,8 @@ def run_intake(settings: Settings, stopped) -> None:
         settings.films.mkdir(parents=True, exist_ok=True)
     except OSError as err:
         raise ConfigError(f"the folder {settings.films} cannot be made ({err.strerror}); name another") from err
+    # A read lease that is broken while it is tried sends SIGIO, which would end this process.
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
     intake = Intake(settings, Store(settings.state))
     log.info("watching the folder of films")
     while not stopped():

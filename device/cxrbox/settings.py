@@ -25,7 +25,7 @@ class Settings:
     threads: int = _setting(2, "threads of the interpreter", 1, 64)
     look_seconds: float = _setting(0.3, "time between two looks into the folder, in seconds", 0.05, 60)
     settle_seconds: float = _setting(0.7, "time a file must stay unchanged before it is taken in, in seconds", 0, 60)
-    film_seconds: float = _setting(60.0, "time after which a reading is given up, in seconds", 1, 600)
+    film_seconds: float = _setting(60.0, "time after which a reading is given up, in seconds", 0.1, 600)
     memory_mb: int = _setting(1024, "memory the reader may take for a film, in MiB", 256, 65536)
 
     def __post_init__(self):

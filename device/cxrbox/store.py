@@ -132,9 +132,19 @@ class Store:
         """Note that the reader died on the film it was reading; give up on one that killed it too often."""
         with self._change():
             self._db.execute("UPDATE films SET crashes = crashes + 1 WHERE state = 'reading'")
-            hopeless = "SELECT id FROM films WHERE state = 'reading' AND crashes >= ?"
-            for row in self._db.execute(hopeless, (MOST_CRASHES,)).fetchall():
-                self._finish(row["id"], refuse("reader_crashed", f"the reader stopped {MOST_CRASHES} times on it"))
+            refusal = refuse("reader_crashed", f"the reader stopped {MOST_CRASHES} times on it")
+            self._give_up(refusal, MOST_CRASHES)
+
+    def give_up_reading(self, refusal: RefusedError) -> None:
+        """Refuse the film that was being read when the reader was ended."""
+        with self._change():
+            self._give_up(refusal, 0)
+
+    def _give_up(self, refusal: RefusedError, crashes: int) -> None:
+        """Refuse the films in hand on which the reader died at least so often."""
+        which = "SELECT id FROM films WHERE state = 'reading' AND crashes >= ?"
+        for row in self._db.execute(which, (crashes,)).fetchall():
+            self._finish(row["id"], refusal)
 
     def claim(self) -> QueuedFilm | None:
         """Take the next film from the queue, None where it is empty."""

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cxrbox.errors import AlreadyRunningError, ConfigError
+from cxrbox.refusals import refuse
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 PARTS = ("reader", "intake", "web")
 # A part that ends so was told something it cannot work with; starting it again would not help.
 EXIT_CONFIG = 2
+# The state folder could not be written (a full disk, say): no fault of the film in hand.
+EXIT_STATE = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
 # A part that ran for so long (seconds) has recovered: its next pause is short again.
 RECOVERED = 60.0
@@ -90,6 +93,14 @@ def _look_after(part: Part, store: Store) -> None:
         part.plan_restart()
     if part.process is None and time.monotonic() >= part.not_before:
         part.start()
+
+
+def _account_for_film(status: int, settings: Settings, store: Store) -> None:
+    """Decide what becomes of the film on which the reader ended: read again, or refused."""
+    if status == -signal.SIGALRM:
+        store.give_up_reading(refuse("took_too_long", f"reading it took longer than {settings.film_seconds:g} s"))
+    elif status != EXIT_STATE:
+        store.count_crash()
 
 
 def _stop(parts: list[Part]) -> None:

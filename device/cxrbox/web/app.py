@@ -6,7 +6,7 @@ from importlib.metadata import version
 from cxrbundle.errors import BundleError
 from cxrbundle.labels import readable
 from cxrbundle.manifest import MANIFEST, read_manifest
-from flask import Flask, Response, abort, g, jsonify, render_template, request, send_file
+from flask import Flask, Response, abort, current_app, g, jsonify, render_template, request, send_file
 from werkzeug.exceptions import HTTPException
 
 from cxrbox.settings import Settings
@@ -28,8 +28,10 @@ def create_app(settings: Settings) -> Flask:
     """Return the application for one box."""
     app = Flask(__name__)
     app.config["SETTINGS"] = settings
-    app.jinja_env.globals.update(release=version("cxrbox"), readable=readable, verdict=verdict)
-    app.jinja_env.filters.update(local_time=local_time, percent=percent)
+    app.jinja_env.globals.update(
+        release=version("cxrbox"), readable=readable, verdict=verdict, finding_rows=finding_rows
+    )
+    app.jinja_env.filters.update(local_time=local_time, percent=percent, sentence=sentence)
     app.add_url_rule("/", view_func=show_list)
     app.add_url_rule("/rows", view_func=show_rows)
     app.add_url_rule("/films/<int:film_id>", view_func=show_film)
@@ -46,8 +48,6 @@ def create_app(settings: Settings) -> Flask:
 
 
 def _settings() -> Settings:
-    from flask import current_app
-
     return current_app.config["SETTINGS"]
 
 
@@ -77,8 +77,15 @@ def local_time(moment: str | None) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a likelihood for people; below 1 % nobody needs a digit."""
-    return "< 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")
+    """Return a likelihood for people: a digit more where it is small."""
+    if share < 0.001:
+        return "< 0.1 %"
+    return f"{share:.1%}".replace("%", " %") if share < 0.1 else f"{share:.0%}".replace("%", " %")
+
+
+def sentence(reason: str) -> str:
+    """Return a reason as a sentence of its own."""
+    return f"{reason[:1].upper()}{reason[1:]}."
 
 
 def _film_or_404(film_id: int) -> dict:
@@ -115,7 +122,9 @@ def show_film(film_id: int) -> str:
     """Show one film: its findings against their thresholds, and the heat map of the chosen one."""
     film = _film_or_404(film_id)
     rows = finding_rows(film["reading"]["findings"]) if film["reading"] else []
-    chosen = request.args.get("finding", rows[0].name if rows else None)
+    chosen = request.args.get("finding")
+    if rows and chosen not in [row.name for row in rows]:
+        chosen = rows[0].name
     names = _store().other_names(film_id)
     drawn = film["sha256"] is not None and _store().picture_path(film["sha256"]).exists()
     return render_template("film.html", film=film, rows=rows, chosen=chosen, other_names=names, drawn=drawn)

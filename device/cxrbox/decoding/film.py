@@ -1,0 +1,49 @@
+"""The way of a film: read the file once, tell its kind by content, hand it to the decoder of that kind."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cxrbox.decoding.dicom import decode_dicom
+from cxrbox.decoding.picture import decode_picture
+from cxrbox.decoding.reading import read_once
+from cxrbox.decoding.sniff import tell_kind
+
+
+@dataclass(frozen=True)
+class DecodedFilm:
+    """A film in memory.
+
+    Attributes
+    ----------
+    grey : ndarray of uint8, shape (height, width)
+        Bone bright, the sense of MONOCHROME2; C-contiguous.
+    format : str
+        "png", "jpeg", "tiff", "bmp" or "dicom".
+    source : str
+        "dicom", whose header was checked, or "picture", of which nothing but the pixels is known.
+    view : str or None
+        "PA" or "AP" where a DICOM header says so.
+    """
+
+    grey: np.ndarray
+    format: str
+    source: str
+    view: str | None = None
+
+
+def decode_film(path: Path) -> DecodedFilm:
+    """Return the film of a file; the name and its suffix say nothing, the content decides.
+
+    Raises
+    ------
+    RefusedError
+        If the file holds no frontal chest film that can be decoded completely.
+    """
+    content = read_once(path)
+    kind = tell_kind(content)
+    if kind == "dicom":
+        grey, view = decode_dicom(content)
+        return DecodedFilm(np.ascontiguousarray(grey), kind, "dicom", view)
+    return DecodedFilm(np.ascontiguousarray(decode_picture(content, kind)), kind, "picture")

@@ -1,0 +1,65 @@
+"""What may be decoded at all, and the guard around every call into a decoder."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cxrbox.errors import RefusedError
+from cxrbox.refusals import refuse
+
+# Bytes. The largest honest film, 64 million pixels of 16 bits, has 128 MB.
+MAX_BYTES = 256 * 2**20
+# A 43 x 43 cm detector at 0.1 mm has 18 million. It lies below the 89 million at which Pillow warns, so this
+# limit decides first and Pillow's own guard stays in place behind it.
+MAX_PIXELS = 64_000_000
+# Pixels. Nothing of a chest can be told from less.
+MIN_SIDE = 64
+
+DAMAGED = "the file is cut off or damaged"
+
+# Both libraries quote header values in their logs, and headers name patients.
+for _name in ("pydicom", "PIL"):
+    logging.getLogger(_name).propagate = False
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse a film of too many or too few pixels; to be called before any pixel is decoded.
+
+    Raises
+    ------
+    RefusedError
+        With the code too_many_pixels, too_small or, for a side that cannot be, damaged.
+    """
+    if width < 1 or height < 1:
+        raise refuse("damaged", DAMAGED)
+    if width * height > MAX_PIXELS:
+        raise refuse("too_many_pixels", f"the film has {width} x {height} pixels, more than can be read")
+    if min(width, height) < MIN_SIDE:
+        raise refuse("too_small", f"the film has only {width} x {height} pixels")
+
+
+@contextmanager
+def distrust() -> Iterator[None]:
+    """Turn whatever a decoder throws on hostile bytes into a refusal; wrap one call into it, no more.
+
+    The catch is wide because no decoder promises what it throws: Pillow and pydicom let struct.error,
+    zlib.error, KeyError, RecursionError and more pass. Nothing is chained (`from None`) and warnings are
+    dropped, since both quote what the header says. Python's warning filters belong to the process, so
+    decode in one thread at a time.
+
+    Raises
+    ------
+    RefusedError
+        With the code damaged or out_of_memory, or the refusal raised inside.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except RefusedError:
+        raise
+    except MemoryError:
+        raise refuse("out_of_memory", "the film needs more memory than the box has free") from None
+    except Exception:
+        raise refuse("damaged", DAMAGED) from None

@@ -1,0 +1,89 @@
+"""PNG, JPEG, TIFF and BMP, through Pillow."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageOps, TiffImagePlugin
+
+from cxrbox.decoding.colour import check_colour
+from cxrbox.decoding.integrity import check_jpeg, check_png
+from cxrbox.decoding.levels import level_deep
+from cxrbox.decoding.limits import check_size, distrust
+from cxrbox.refusals import refuse
+
+CHECKS = {"png": check_png, "jpeg": check_jpeg}
+GREY = {"1", "L", "LA", "La"}
+DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+
+# Pillow opens deep WhiteIsZero in little endian only; the other byte order differs in nothing else.
+TiffImagePlugin.OPEN_INFO.setdefault((b"MM", WHITE_IS_ZERO, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
+
+
+def decode_picture(content: bytes, kind: str) -> np.ndarray:
+    """Return the film in a picture: uint8, shape (height, width), bone bright, turned as its EXIF says.
+
+    Transparency is ignored, not laid over black: where a film has any, an export added it, and the greys
+    beneath it are the film's.
+
+    Parameters
+    ----------
+    content : bytes
+    kind : str
+        "png", "jpeg", "tiff" or "bmp"; no other decoder of Pillow is tried.
+
+    Raises
+    ------
+    RefusedError
+        If it is too large, too small, not whole, in strong colours, or has several frames.
+    """
+    image = _open(content, kind)
+    check_size(*image.size)
+    # The second picture of a phone's JPEG is a depth map or a gain map; the first one is the photo.
+    if kind != "jpeg" and _has_several(image):
+        raise refuse("several_pictures", "the file holds several pictures")
+    if kind in CHECKS:
+        CHECKS[kind](content)
+    inverted = _is_deep_inverted(image)
+    image = _load(image)
+    if image.mode in DEEP:
+        film = level_deep(_to_array(image))
+        return ~film if inverted else film
+    if image.mode in GREY:
+        return _to_array(image, "L")
+    check_colour(_to_array(image, "RGB"))
+    return _to_array(image, "L")
+
+
+def _open(content: bytes, kind: str) -> Image.Image:
+    """Read the header only."""
+    with distrust():
+        try:
+            return Image.open(io.BytesIO(content), formats=[kind.upper()])
+        except Image.DecompressionBombError:
+            raise refuse("too_many_pixels", "the film has far more pixels than can be read") from None
+
+
+def _has_several(image: Image.Image) -> bool:
+    with distrust():
+        return getattr(image, "is_animated", False)
+
+
+def _is_deep_inverted(image: Image.Image) -> bool:
+    """Tell whether a TIFF is WhiteIsZero in a depth where Pillow does not turn it over by itself."""
+    with distrust():
+        tags = getattr(image, "tag_v2", {})
+        return image.mode in DEEP and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+
+
+def _load(image: Image.Image) -> Image.Image:
+    """Decode the pixels and turn them upright; Pillow throws if any are missing."""
+    with distrust():
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
+
+
+def _to_array(image: Image.Image, mode: str | None = None) -> np.ndarray:
+    with distrust():
+        return np.asarray(image if mode in (None, image.mode) else image.convert(mode))

@@ -1,0 +1,87 @@
+"""`make bench`: where the time of a reading goes, as JSON; medians of one run on this machine.
+
+All parts are measured in turn on every film, so that a neighbour's load falls on all of them alike. The figure
+to watch is the ratio: what the box adds to what cannot be avoided, decoding the film and running the body.
+"""
+
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+from cxrbox.decoding import decode_film
+from cxrbox.demo import copy_demo_films
+from cxrbox.reading import Reader, open_reader
+from cxrbox.settings import Settings
+from cxrbox.store import Store
+from cxrbundle.bundle import sha256_file
+from cxrbundle.preprocess import to_input
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FULL_SIZE_FILMS = REPOSITORY.parent / "shared" / "cxr" / "fullres"
+ROUNDS = 7
+
+
+def milliseconds(work: Callable[[], object]) -> tuple[float, object]:
+    """Return how long a piece of work took, and what it gave."""
+    started = time.perf_counter()
+    result = work()
+    return (time.perf_counter() - started) * 1000, result
+
+
+def measure_film(reader: Reader, store: Store, path: Path) -> dict[str, float]:
+    """Return the milliseconds of every part for one film, and of the whole."""
+    decode, film = milliseconds(lambda: decode_film(path))
+    preprocess, pixels = milliseconds(lambda: to_input(film.grey, reader.bundle.manifest.input.height))
+    invoke, features = milliseconds(lambda: reader.body(pixels))
+    head, _ = milliseconds(lambda: reader.bundle.head(features))
+    whole, reading = milliseconds(lambda: reader.read(path))
+    store.add_film(path.name, "", f"{time.perf_counter_ns()}", 1)
+    claimed = store.claim()
+    answer = reader.provenance() | {"findings": reading.findings}
+    keep, _ = milliseconds(lambda: store.add_result(claimed.id, answer, reading.maps, whole))
+    return {"decode": decode, "preprocess": preprocess, "invoke": invoke, "head": head, "whole": whole, "keep": keep}
+
+
+def measure_films(reader: Reader, store: Store, films: list[Path]) -> dict:
+    """Return the medians over some films, each read several times."""
+    for film in films[:3]:
+        measure_film(reader, store, film)
+    rows = [measure_film(reader, store, film) for _ in range(ROUNDS) for film in films]
+    parts = {part: round(median(row[part] for row in rows), 3) for part in rows[0]}
+    ratio = median(row["whole"] / (row["decode"] + row["invoke"]) for row in rows)
+    return {"films": len(films), "milliseconds": parts, "whole / (decode + invoke)": round(ratio, 3)}
+
+
+def main() -> None:
+    """Measure and print."""
+    defaults = Settings()
+    started = time.perf_counter()
+    reader = open_reader(defaults.bundle, defaults.threads)
+    result: dict = {
+        "bundle": reader.bundle.title,
+        "backend": reader.body.backend,
+        "python": sys.version.split()[0],
+        "open_ms": round((time.perf_counter() - started) * 1000, 1),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        demo = copy_demo_films(Path(folder) / "films")
+        result["dicom, 15 bit, 1955 x 1841"] = measure_films(reader, store, demo)
+        pictures = sorted(FULL_SIZE_FILMS.glob("*.png"))
+        if pictures:
+            result["png, 8 bit, 1024 x 1024"] = measure_films(reader, store, pictures)
+        result["database_bytes_per_film"] = round(
+            (Path(folder) / "box.sqlite-wal").stat().st_size / max(1, sum(store.counts().values()))
+        )
+    result["peak_memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    result["bundle_sha256"] = sha256_file(defaults.bundle / "manifest.json")[:12]
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

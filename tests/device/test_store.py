@@ -1,0 +1,92 @@
+"""The queue and the results in a real SQLite file."""
+
+import sqlite3
+
+import numpy as np
+import pytest
+from cxrbox.errors import ConfigError
+from cxrbox.refusals import refuse
+from cxrbox.store import MOST_CRASHES, Store
+
+MAPS = np.arange(14 * 49, dtype=np.float32).reshape(14, 7, 7) / 100
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path)
+    yield store
+    store.close()
+
+
+def test_films_are_claimed_once_in_the_order_they_came(store):
+    assert store.add_film("a.png", "1", "aa", 10)
+    assert store.add_film("b.png", "1", "bb", 10)
+    assert [store.claim().sha256, store.claim().sha256, store.claim()] == ["aa", "bb", None]
+
+
+def test_known_content_is_not_queued_again_but_its_name_is_kept(store):
+    assert store.add_film("a.png", "1", "aa", 10)
+    assert not store.add_film("again.png", "2", "aa", 10)
+    assert store.counts()["queued"] == 1
+    assert store.other_names(1) == ["again.png"]
+    assert store.sightings() == {"a.png": "1", "again.png": "2"}
+
+
+def test_a_result_is_kept_with_its_maps(store):
+    store.add_film("a.png", "1", "aa", 10)
+    store.add_result(store.claim().id, {"findings": {}}, MAPS, 12.5)
+    film = store.film(1)
+    assert (film["state"], film["reading"], film["milliseconds"]) == ("read", {"findings": {}}, 12.5)
+    np.testing.assert_allclose(store.maps(1), MAPS, rtol=1e-3)
+
+
+def test_an_interrupted_reading_is_done_again(store):
+    store.add_film("a.png", "1", "aa", 10)
+    store.claim()
+    store.requeue_interrupted()
+    assert store.claim().sha256 == "aa"
+
+
+def test_a_film_that_kills_the_reader_is_given_up(store):
+    store.add_film("deadly.png", "1", "aa", 10)
+    for _ in range(MOST_CRASHES):
+        assert store.claim() is not None
+        store.count_crash()
+        store.requeue_interrupted()
+    assert store.claim() is None
+    assert store.film(1)["refusal_code"] == "reader_crashed"
+
+
+def test_every_change_raises_the_version(store):
+    versions = [store.version()]
+    store.add_film("a.png", "1", "aa", 10)
+    versions.append(store.version())
+    film = store.claim()
+    versions.append(store.version())
+    store.add_refusal(film.id, refuse("damaged", "it is cut off"))
+    versions.append(store.version())
+    store.add_refused("b.png", "1", 0, refuse("empty", "it is empty"))
+    versions.append(store.version())
+    assert versions == sorted(set(versions))
+
+
+def test_the_list_goes_back_page_by_page(store):
+    for number in range(5):
+        store.add_film(f"{number}.png", "1", f"{number}", 1)
+    first = store.list_films(3)
+    assert [film["name"] for film in first] == ["4.png", "3.png", "2.png"]
+    assert [film["name"] for film in store.list_films(3, before=first[-1]["id"])] == ["1.png", "0.png"]
+
+
+def test_a_state_folder_of_a_newer_release_is_left_alone(tmp_path):
+    with sqlite3.connect(tmp_path / "box.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(ConfigError, match="schema 99"):
+        Store(tmp_path)
+
+
+def test_a_state_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="--state"):
+        Store(tmp_path / "file")

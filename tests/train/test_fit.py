@@ -74,7 +74,7 @@ def test_the_exported_body_and_head_give_the_networks_logits(run_folder):
     from safetensors.torch import load_file as load_torch
 
     grey = cv2.resize(draw_phantom(1), (64, 64)).astype(np.float32)
-    network = EdgeNetwork(14).eval()
+    network = EdgeNetwork(14, drop_path=0.0).eval()
     network.load_state_dict(load_torch(run_folder / "network.safetensors"))
     scaled = scale_input(torch.from_numpy(grey)[None])
     body = onnxruntime.InferenceSession(run_folder / "body.onnx")

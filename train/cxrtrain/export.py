@@ -29,4 +29,4 @@ def export_run(network: EdgeNetwork, facts: dict, size: int, folder: Path) -> No
     head = {"weight": linear.weight.detach().contiguous(), "bias": linear.bias.detach().contiguous()}
     save_file(head, folder / HEAD)
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / NETWORK)
-    (folder / RUN).write_text(json.dumps(facts, indent=2) + "\n")
+    (folder / RUN).write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")

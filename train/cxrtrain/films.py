@@ -17,6 +17,7 @@ STORED_SIZE = 256
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 # Sources of fewer films say too little of their own to be told apart.
 LEAST_OF_A_SOURCE = 30
+OTHER_SOURCES = "other"
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _every_nth(stratum: dict[str, tuple[int, int]], n: int, seed: int) -> set[st
 def source_names(films: list[Film]) -> list[str]:
     """Return the source of each film, the small ones under one name."""
     counts = Counter(film.source for film in films)
-    return [film.source if counts[film.source] >= LEAST_OF_A_SOURCE else "other" for film in films]
+    return [film.source if counts[film.source] >= LEAST_OF_A_SOURCE else OTHER_SOURCES for film in films]
 
 
 def load_grey(path: Path) -> np.ndarray:

@@ -67,6 +67,8 @@ def _reader_report(labels: np.ndarray, score: np.ndarray, draws: list[np.ndarray
             value = point[finding]
             table[name][key] = None if np.isnan(value) else round(float(value), 4)
             table[name][f"{key}_95"] = interval(drawn[:, finding])
-        table["mean"][key] = round(float(np.nanmean(point)), 4)
-        table["mean"][f"{key}_95"] = interval(np.nanmean(drawn, axis=1))
+        counted = ~np.isnan(point)
+        table["mean"]["findings"] = int(counted.sum())
+        table["mean"][key] = round(float(point[counted].mean()), 4) if counted.any() else None
+        table["mean"][f"{key}_95"] = interval(np.nanmean(drawn[:, counted], axis=1)) if counted.any() else None
     return table

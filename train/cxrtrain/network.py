@@ -22,7 +22,7 @@ class EdgeNetwork(nn.Module):
     linear : Linear
     """
 
-    def __init__(self, findings: int, drop_path: float = 0.1, dropout: float = 0.2):
+    def __init__(self, findings: int, drop_path: float, dropout: float = 0.2):
         super().__init__()
         self.body = _body(drop_path)
         self.dropout = nn.Dropout(dropout)

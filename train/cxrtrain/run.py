@@ -17,6 +17,7 @@ from cxrbundle.preprocess import PREPROCESSING, to_input
 from cxrtrain.errors import FilmsError
 from cxrtrain.export import export_run
 from cxrtrain.films import (
+    OTHER_SOURCES,
     TEST,
     TRAIN,
     VALIDATION,
@@ -101,28 +102,42 @@ def _data_facts(films: list[Film], parts: list[str]) -> dict:
 
 
 def _measure(network: EdgeNetwork, recipe: Recipe, root: Path, films: list[Film], parts: list[str]) -> dict:
-    """Return the network's and the reference's figures on the test films of full sharpness."""
-    test = [film for film, part in zip(films, parts, strict=True) if part == TEST and not film.thumbnail]
-    inputs = np.concatenate([to_input(load_grey(root / film.path), recipe.size)[..., 0] for film in test])
-    logits = predict(network, inputs)
+    """Return the network's and the reference's figures on the test films of full sharpness.
+
+    Recipes are compared by "validation"; the test films are looked at once, for the card.
+    """
+    test, validation = (
+        [film for film, own in zip(films, parts, strict=True) if own == part and not film.thumbnail]
+        for part in (TEST, VALIDATION)
+    )
     reference = read_reference(root / REFERENCE)
-    scores = {"float": logits}
+    scores = {"float": _logits(network, recipe, root, test)}
     if all(film.name in reference for film in test):
         scores["reference"] = np.array([reference[film.name] for film in test])
-    result = report(label_array(test), scores, [film.patient for film in test])
+    result = _report(test, scores)
     result["within_source"] = _within_source(test, scores)
+    result["validation"] = _report(validation, {"float": _logits(network, recipe, root, validation)}, resamples=200)
     return result
+
+
+def _logits(network: EdgeNetwork, recipe: Recipe, root: Path, films: list[Film]) -> np.ndarray:
+    inputs = [to_input(load_grey(root / film.path), recipe.size)[..., 0] for film in films]
+    return predict(network, np.concatenate(inputs))
+
+
+def _report(films: list[Film], scores: dict[str, np.ndarray], resamples: int = 1000) -> dict:
+    return report(label_array(films), scores, [film.patient for film in films], resamples)
 
 
 def _within_source(test: list[Film], scores: dict[str, np.ndarray]) -> dict:
     """Return the figures on the test films of each large source alone, where no source can be recognised."""
     sources = np.array(source_names(test))
     tables = {}
-    for name in np.unique(sources):
+    for name in sorted(set(sources) - {OTHER_SOURCES}):
         rows = np.flatnonzero(sources == name)
-        own = [test[i] for i in rows]
-        parted = {reader: score[rows] for reader, score in scores.items()}
-        tables[str(name)] = report(label_array(own), parted, [film.patient for film in own], resamples=200)
+        tables[str(name)] = _report(
+            [test[i] for i in rows], {reader: score[rows] for reader, score in scores.items()}, resamples=200
+        )
     return tables
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import cv2
 import pytest
-from cxrbundle.bundle import shipped_bundle
 from cxrbundle.phantom import draw_phantom
+from cxrbundle.shipped import shipped_bundle
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_FILMS = REPOSITORY.parent / "shared" / "cxr"

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from cxrbox.errors import RefusedError
+from cxrbox.maps import pack_maps
 from cxrbox.reading import Reader, open_reader
 from cxrbox.refusals import refuse
 from cxrbox.settings import Settings
@@ -54,7 +55,9 @@ def _read(store: Store, reader: Reader, film: QueuedFilm) -> None:
         store.add_refusal(film.id, refuse("out_of_memory", "reading the film takes more memory than the box has"))
         return
     milliseconds = (time.perf_counter() - started) * 1000
-    store.add_result(film.id, reader.provenance() | {"findings": reading.findings}, reading.maps, milliseconds)
+    store.add_result(
+        film.id, reader.provenance() | {"findings": reading.findings}, pack_maps(reading.maps), milliseconds
+    )
     log.info("film %d read in %.0f ms", film.id, milliseconds)
     _draw(store, film, reading.grey)
 

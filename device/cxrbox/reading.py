@@ -13,7 +13,7 @@ from cxrbundle.preprocess import to_input
 from cxrbundle.scores import likelihoods, state
 
 from cxrbox.body import Body, CpuBody, usable_threads
-from cxrbox.decoding import decode_film
+from cxrbox.decoding.film import decode_film
 from cxrbox.errors import BackendError
 from cxrbox.refusals import refuse
 

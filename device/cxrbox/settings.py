@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from cxrbundle.bundle import shipped_bundle
+from cxrbundle.shipped import shipped_bundle
 
 from cxrbox.errors import ConfigError
 

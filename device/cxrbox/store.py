@@ -1,6 +1,5 @@
 """The box's memory: the queue of films and their results in one SQLite file, and the originals beside it."""
 
-import io
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -9,8 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-
-import numpy as np
 
 from cxrbox.errors import ConfigError, RefusedError
 from cxrbox.refusals import refuse
@@ -156,14 +153,12 @@ class Store:
             ).fetchone()
         return QueuedFilm(*row) if row else None
 
-    def add_result(self, film: int, reading: dict, maps: np.ndarray, milliseconds: float) -> None:
+    def add_result(self, film: int, reading: dict, maps: bytes, milliseconds: float) -> None:
         """Keep a film's result and take it out of the queue, in one step."""
-        packed = io.BytesIO()
-        np.save(packed, maps.astype(np.float16), allow_pickle=False)
         with self._change():
             self._db.execute(
                 "INSERT INTO results VALUES (?, ?, ?, ?)",
-                (film, json.dumps(reading), packed.getvalue(), milliseconds),
+                (film, json.dumps(reading), maps, milliseconds),
             )
             self._finish(film, None)
 
@@ -218,10 +213,10 @@ class Store:
         )
         return [row["path"] for row in rows]
 
-    def maps(self, film: int) -> np.ndarray | None:
-        """Return the class activation maps of a film: float16, shape (findings, height, width)."""
+    def maps(self, film: int) -> bytes | None:
+        """Return the packed class activation maps of a film (`cxrbox.maps`)."""
         row = self._db.execute("SELECT maps FROM results WHERE film_id = ?", (film,)).fetchone()
-        return np.load(io.BytesIO(row["maps"]), allow_pickle=False) if row else None
+        return row["maps"] if row else None
 
     def without_picture(self) -> list[QueuedFilm]:
         """Return the films that were read but whose picture for the page was not drawn."""

@@ -89,7 +89,7 @@ def _look_after(part: Part, store: Store) -> None:
             raise ConfigError(f"the {part.name} cannot start; its reason stands above")
         log.warning("the %s ended with status %d and is started again", part.name, status)
         if part.name == "reader":
-            store.count_crash()
+            _account_for_film(status, part.settings, store)
         part.plan_restart()
     if part.process is None and time.monotonic() >= part.not_before:
         part.start()

@@ -11,8 +11,6 @@ from cxrbundle.errors import ManifestError, TamperedError
 from cxrbundle.head import Head, build_head
 from cxrbundle.manifest import MANIFEST, Manifest, read_manifest
 
-DEFAULT_BUNDLE = "cxr-demo-lite0"
-
 
 @dataclass(frozen=True)
 class Golden:
@@ -88,13 +86,6 @@ def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def shipped_bundle(name: str = DEFAULT_BUNDLE) -> Path:
-    """Return the folder of a bundle that ships with the software, in a checkout or in an installed wheel."""
-    package = Path(__file__).parent
-    installed = package / "bundles" / name
-    return installed if installed.is_dir() else package.parent / "bundles" / name
 
 
 def _read_verified(path: Path, digest: str) -> bytes:

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from cxrbox.decoding import decode_film
+from cxrbox.decoding.film import decode_film
 from cxrbox.demo import copy_demo_films
+from cxrbox.maps import pack_maps
 from cxrbox.reading import Reader, open_reader
 from cxrbox.settings import Settings
 from cxrbox.store import Store
@@ -43,7 +44,7 @@ def measure_film(reader: Reader, store: Store, path: Path) -> dict[str, float]:
     store.add_film(path.name, "", f"{time.perf_counter_ns()}", 1)
     claimed = store.claim()
     answer = reader.provenance() | {"findings": reading.findings}
-    keep, _ = milliseconds(lambda: store.add_result(claimed.id, answer, reading.maps, whole))
+    keep, _ = milliseconds(lambda: store.add_result(claimed.id, answer, pack_maps(reading.maps), whole))
     return {"decode": decode, "preprocess": preprocess, "invoke": invoke, "head": head, "whole": whole, "keep": keep}
 
 

@@ -8,8 +8,8 @@ import gdcm
 import numpy as np
 import pydicom
 import pytest
-from cxrbox.decoding import decode_film
 from cxrbox.decoding.colour import tint_spread
+from cxrbox.decoding.film import decode_film
 from cxrbox.errors import RefusedError
 from cxrbundle.phantom import draw_phantom
 from PIL import Image, TiffImagePlugin

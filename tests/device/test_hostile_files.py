@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cxrbox.decoding import MAX_BYTES, decode_film
 from cxrbox.decoding import reading as reading_module
+from cxrbox.decoding.film import decode_film
+from cxrbox.decoding.limits import MAX_BYTES
 from cxrbox.errors import RefusedError
 from cxrbox.refusals import ADVICE, refuse
 from hypothesis import HealthCheck, given, settings

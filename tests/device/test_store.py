@@ -5,6 +5,7 @@ import sqlite3
 import numpy as np
 import pytest
 from cxrbox.errors import ConfigError
+from cxrbox.maps import pack_maps, unpack_maps
 from cxrbox.refusals import refuse
 from cxrbox.store import MOST_CRASHES, Store
 
@@ -34,10 +35,10 @@ def test_known_content_is_not_queued_again_but_its_name_is_kept(store):
 
 def test_a_result_is_kept_with_its_maps(store):
     store.add_film("a.png", "1", "aa", 10)
-    store.add_result(store.claim().id, {"findings": {}}, MAPS, 12.5)
+    store.add_result(store.claim().id, {"findings": {}}, pack_maps(MAPS), 12.5)
     film = store.film(1)
     assert (film["state"], film["reading"], film["milliseconds"]) == ("read", {"findings": {}}, 12.5)
-    np.testing.assert_allclose(store.maps(1), MAPS, rtol=1e-3)
+    np.testing.assert_allclose(unpack_maps(store.maps(1)), MAPS, rtol=1e-3)
 
 
 def test_an_interrupted_reading_is_done_again(store):

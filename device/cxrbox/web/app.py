@@ -9,6 +9,7 @@ from cxrbundle.manifest import MANIFEST, read_manifest
 from flask import Flask, Response, abort, current_app, g, jsonify, render_template, request, send_file
 from werkzeug.exceptions import HTTPException
 
+from cxrbox.maps import unpack_maps
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 from cxrbox.web.heat import draw_heat
@@ -145,7 +146,7 @@ def send_heat(film_id: int, finding: str) -> Response:
     names = list(film["reading"]["findings"]) if film["reading"] else []
     if maps is None or finding not in names:
         abort(404, "There is no heat map of that finding for this film.")
-    return Response(draw_heat(maps[names.index(finding)]), mimetype="image/png")
+    return Response(draw_heat(unpack_maps(maps)[names.index(finding)]), mimetype="image/png")
 
 
 def show_about() -> str:

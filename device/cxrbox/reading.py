@@ -17,9 +17,9 @@ from cxrbox.decoding.film import decode_film
 from cxrbox.errors import BackendError
 from cxrbox.refusals import refuse
 
-# int8 kernels differ between runtimes and processors by a few steps of the feature map. A golden film whose
-# logit is further away than this was read by a body that is broken.
-GOLDEN_TOLERANCE = 0.35
+# int8 kernels differ between runtimes and processors: a third of a logit was measured on golden films between
+# XNNPACK and the reference kernels. One that is three times further away was read by a body that is broken.
+GOLDEN_TOLERANCE = 1.0
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ DATA ?= ../shared/cxr
 RUN ?= runs/edge-default
 BUNDLE ?= models/bundles/cxr-demo-lite0
 
-.PHONY: help setup run lint test bench train convert clean
+.PHONY: help setup run lint test bench train convert pictures clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ train: .venv/.all  ## train the network on DATA and write RUN
 
 convert: .venv/.all  ## convert RUN to the default bundle
 	$(BIN)/cxrconvert "$(RUN)" --films "$(DATA)" -o "$(BUNDLE)" --force
+
+pictures: .venv/.all  ## photograph the page for the README
+	$(BIN)/python device/pictures/take.py
 
 clean:  ## remove the environment and what was generated; films and state stay
 	rm -rf .venv build dist

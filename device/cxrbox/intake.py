@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cxrbox.decoding.limits import MAX_BYTES
 from cxrbox.decoding.sniff import tell_kind
-from cxrbox.errors import ConfigError, RefusedError
+from cxrbox.errors import RefusedError
 from cxrbox.refusals import refuse
 from cxrbox.settings import Settings
 from cxrbox.store import Store
@@ -218,11 +218,9 @@ def _keep(temporary: Path, target: Path) -> None:
 
 
 def run_intake(settings: Settings, stopped) -> None:
-    """Watch the folder until `stopped()`; look again at once while there is something to take in."""
-    try:
-        settings.films.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise ConfigError(f"the folder {settings.films} cannot be made ({err.strerror}); name another") from err
+    """Watch the folder until `stopped()`; it may come and go, as a drive does."""
+    if not settings.films.is_dir():
+        log.warning("the folder of films is not there yet; it is watched as soon as it is")
     # A read lease that is broken while it is tried sends SIGIO, which would end this process.
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     intake = Intake(settings, Store(settings.state))

@@ -120,6 +120,15 @@ def test_killed_twenty_times_in_mid_queue_it_loses_and_doubles_nothing(idle_box,
         assert db.execute("SELECT sum(crashes) FROM films").fetchone() == (0,)
 
 
+def test_a_folder_that_is_not_there_is_said_so_and_read_when_it_comes(box, phantom_png, tmp_path):
+    shutil.move(box.films, tmp_path / "pulled")
+    assert b"is not there" in box.get("/")
+    phantom_png(14, tmp_path / "pulled")
+    shutil.move(tmp_path / "pulled", box.films)
+    assert box.wait_for("phantom-14.png")[0]["state"] == "read"
+    assert b"is not there" not in box.get("/")
+
+
 def test_a_reader_that_dies_is_started_again(box, phantom_png):
     box.wait_until(lambda: "reading with" in box.log)
     subprocess.run(["pkill", "-9", "-f", f"cxrbox reader .*{box.state}"], check=True)

@@ -149,5 +149,6 @@ def test_every_answer_forbids_requests_that_leave_the_box(box):
 
 
 def test_the_card_is_on_the_page(box, bundle_folder):
-    first_line = (bundle_folder / "card.md").read_text().splitlines()[0]
-    assert first_line in html.unescape(box.get("/about").decode())
+    title = (bundle_folder / "card.md").read_text().splitlines()[0].removeprefix("# ")
+    about = html.unescape(box.get("/about").decode())
+    assert f"<h1>{title}</h1>" in about and "<table>" in about

@@ -3,10 +3,10 @@
 from datetime import datetime
 from importlib.metadata import version
 
-from cxrbundle.errors import BundleError
 from cxrbundle.labels import readable
-from cxrbundle.manifest import MANIFEST, read_manifest
 from flask import Flask, Response, abort, current_app, g, jsonify, render_template, request, send_file
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 
 from cxrbox.maps import unpack_maps
@@ -153,10 +153,12 @@ def show_about() -> str:
     """Show the model's card and the limits of the box."""
     bundle = _settings().bundle
     try:
-        manifest, card = read_manifest(bundle / MANIFEST), (bundle / "card.md").read_text("utf-8")
-    except (BundleError, OSError) as err:
-        abort(503, f"The bundle's card cannot be shown: {err}")
-    return render_template("about.html", manifest=manifest, card=card)
+        card = (bundle / "card.md").read_text("utf-8")
+    except OSError as err:
+        abort(503, f"The card of the bundle cannot be read ({err.strerror}).")
+    # What a bundle brings is text: its tags are shown, never obeyed.
+    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+    return render_template("about.html", card=Markup(markdown.render(card)))
 
 
 def api_films() -> Response:

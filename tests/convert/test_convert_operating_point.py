@@ -57,11 +57,17 @@ def test_slopes_stay_positive(case):
     assert all(0 <= t.uncertain <= t.above <= 1 for t in point.thresholds)
 
 
-def test_thresholds_of_a_clean_case():
+def test_above_leaves_nine_in_ten_films_without_the_finding_below():
+    labels, logits = drawn([0.1], films=2000)
+    chance = 1 / (1 + np.exp(-logits[:, 0]))
+    at, _ = choose_thresholds(labels[:, 0], chance)
+    assert (chance[~labels[:, 0]] < at.above).mean() == pytest.approx(0.9, abs=0.01)
+
+
+def test_uncertain_never_lies_above_the_threshold():
     chance = np.linspace(0, 1, 21)
     at, basis = choose_thresholds(chance > 0.5, chance)
-    assert at.above == pytest.approx(0.525)
-    assert at.uncertain == at.above  # 90 % of the positives lie above it
+    assert at.uncertain == at.above == pytest.approx(0.45)
     assert basis == "validation, 10 positives"
 
 
@@ -78,7 +84,7 @@ def test_few_positives_fall_back_on_the_negatives():
     truth = np.arange(101) >= 99
     at, basis = choose_thresholds(truth, chance)
     assert basis == "fallback, 2 positives"
-    assert (at.uncertain, at.above) == pytest.approx((0.588, 0.784))
+    assert (at.uncertain, at.above) == pytest.approx((0.588, 0.882))
 
 
 def test_measured_on_other_films():
@@ -87,3 +93,5 @@ def test_measured_on_other_films():
     assert figures["calibration_error_mean"] < 0.1
     row = figures["findings"]["Effusion"]
     assert row["sensitivity"] + row["specificity"] > 1.3
+    for shares in figures["films"].values():
+        assert sum(shares.values()) == pytest.approx(1, abs=0.001)

@@ -1,0 +1,92 @@
+"""Write a bundle's folder: all of it, or nothing."""
+
+import dataclasses
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from cxrbundle.bundle import load_bundle
+from cxrbundle.head import Head
+from cxrbundle.manifest import MANIFEST, PLAIN_NAME, Manifest
+
+from cxrconvert.card import write_card
+from cxrconvert.errors import OutputError
+
+BODY, HEAD, GOLDEN, CARD = "body.tflite", "head.npz", "golden.npz", "card.md"
+# A bundle travels on a stick and in a wheel.
+MOST_BYTES = 12_000_000
+
+
+def write_bundle(
+    folder: Path, manifest: Manifest, body: bytes, head: Head, golden: dict[str, np.ndarray], force: bool
+) -> None:
+    """Write a bundle's folder and load it once, as the box will.
+
+    Parameters
+    ----------
+    folder : Path
+        Appears complete or not at all.
+    manifest : Manifest
+        With no files yet: their SHA-256 are filled in here.
+    golden : dict of str to ndarray
+        "seeds" int64 and "logits" float32.
+    force : bool
+        Replace a folder that is there.
+
+    Raises
+    ------
+    OutputError
+        If the folder is there already, cannot be written, or is too large.
+    ManifestError
+        If the box would refuse the manifest.
+    """
+    with _replacing(folder, force) as new:
+        (new / BODY).write_bytes(body)
+        np.savez(new / HEAD, **{field.name: getattr(head, field.name) for field in dataclasses.fields(head)})
+        np.savez(new / GOLDEN, **golden)
+        (new / CARD).write_text(write_card(manifest), "utf-8")
+        digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(new.iterdir())}
+        (new / MANIFEST).write_text(dataclasses.replace(manifest, files=digests).to_json(), "utf-8")
+        total = sum(path.stat().st_size for path in new.iterdir())
+        if total > MOST_BYTES:
+            raise OutputError(f"the bundle has {total} bytes, more than {MOST_BYTES}; train a smaller network")
+        load_bundle(new)
+
+
+def check_output(folder: Path, force: bool) -> None:
+    """Raise OutputError if a bundle's folder is there and may not be replaced."""
+    if folder.exists() and not force:
+        raise OutputError(f"{folder} is there already; name another folder with -o or replace it with --force")
+    if folder.exists() and not (folder / MANIFEST).is_file():
+        raise OutputError(f"{folder} is no bundle, so --force does not replace it; name another folder with -o")
+
+
+def check_title(name: str, version: str) -> None:
+    """Raise OutputError if the box would refuse a bundle's name or version, before any work is done for it."""
+    for key, value in (("name", name), ("version", version)):
+        if not PLAIN_NAME.fullmatch(value):
+            raise OutputError(f"--{key} is {value!r}; use letters, digits, dot, dash and underscore")
+
+
+@contextmanager
+def _replacing(folder: Path, force: bool) -> Iterator[Path]:
+    """Yield a new folder beside a folder, which it replaces if all goes well."""
+    check_output(folder, force)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as err:
+        raise OutputError(f"{folder.parent} cannot be written ({err.strerror}); name another folder with -o") from err
+    try:
+        new = work / "new"
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.rename(work / "old")
+        new.rename(folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -3,14 +3,19 @@
 import io
 import os
 import random
+import re
 import shutil
 import sqlite3
+import struct
 import subprocess
 import sys
 import time
+import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
+import pydicom
 from cxrbox.demo import copy_demo_films
 from cxrbundle.labels import FINDINGS
 
@@ -86,6 +91,46 @@ def test_what_cannot_be_read_is_listed_with_its_reason_and_the_box_goes_on(box, 
     assert all(film["refusal_reason"] for film in refused)
     phantom_png(8, box.films)
     assert box.wait_for("phantom-8.png")[0]["state"] == "read"
+
+
+def png_bomb(path, side: int) -> None:
+    """Write a valid PNG of side x side black pixels in a thousandth of their bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    packer, row = zlib.compressobj(1), bytes(side + 1)
+    data = b"".join(packer.compress(row) for _ in range(side)) + packer.flush()
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+
+
+def test_hostile_films_are_refused_in_bounded_memory(box, phantom_png, tmp_path):
+    png_bomb(box.films / "bomb.png", 30_000)
+    film = cv2.imread(str(phantom_png(15, tmp_path)), cv2.IMREAD_GRAYSCALE)
+    jpeg = cv2.imencode(".jpg", film)[1].tobytes()
+    (box.films / "truncated.jpg").write_bytes(jpeg[: len(jpeg) // 2])
+    dicom = pydicom.dcmread(copy_demo_films(tmp_path / "demo")[0])
+    dicom.Modality = "CT"
+    dicom.save_as(box.films / "slice.dcm")
+    dicom.Modality, dicom.BodyPartExamined = "CR", "HAND"
+    dicom.save_as(box.films / "hand.dcm")
+    dicom.BodyPartExamined = "CHEST"
+    del dicom.PixelData
+    dicom.save_as(box.films / "pixels.dcm")
+    codes = {
+        "bomb.png": "too_many_pixels",
+        "truncated.jpg": "damaged",
+        "slice.dcm": "wrong_modality",
+        "hand.dcm": "wrong_body_part",
+        "pixels.dcm": "no_pixels",
+    }
+    assert {film["name"]: film["refusal_code"] for film in box.wait_for(*codes)} == codes
+    shutil.copy(tmp_path / "phantom-15.png", box.films)
+    assert box.wait_for("phantom-15.png")[0]["state"] == "read"
+    [reader] = subprocess.run(["pgrep", "-f", f"cxrbox reader .*{box.state}"], capture_output=True).stdout.split()
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{int(reader)}/status").read_text())
+    assert int(peak[1]) < 400_000
 
 
 def test_maps_differ_between_findings(box, phantom_png):

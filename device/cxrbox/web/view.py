@@ -25,11 +25,11 @@ class FindingRow:
 def bar_length(likelihood: float, threshold: float) -> float:
     """Return where a likelihood lies on a scale of 0..100 that has its threshold at 50.
 
-    Thresholds differ twentyfold between findings; on this scale all of them stand in one line.
+    Thresholds differ twentyfold between findings; on this scale all of them stand in one line, and twice the
+    threshold is as far to its right as half of it is to its left.
     """
-    if likelihood < threshold:
-        return 50 * likelihood / threshold
-    return 50 + 50 * (likelihood - threshold) / max(1 - threshold, 1e-9)
+    both = likelihood + threshold
+    return 100 * likelihood / both if both else 50.0
 
 
 def finding_rows(findings: dict[str, dict]) -> list[FindingRow]:

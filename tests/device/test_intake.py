@@ -1,0 +1,132 @@
+"""What is taken in from a folder, and what is listed instead."""
+
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+from cxrbox.intake import Entry, Intake
+from cxrbox.settings import Settings
+from cxrbox.store import Store
+
+
+@pytest.fixture
+def intake(tmp_path):
+    (tmp_path / "films").mkdir()
+    settings = Settings(films=tmp_path / "films", state=tmp_path / "state", settle_seconds=0)
+    store = Store(settings.state)
+    yield Intake(settings, store)
+    store.close()
+
+
+def names(intake) -> list[str]:
+    return sorted(film["name"] for film in intake.store.list_films(100))
+
+
+def test_a_film_is_copied_and_queued_once(intake, phantom_png):
+    content = phantom_png(1, intake.folder).read_bytes()
+    assert intake.look() == 1
+    assert intake.look() == 0
+    [film] = intake.store.list_films(10)
+    assert film["state"] == "queued" and film["bytes"] == len(content)
+    assert intake.store.original_path(film["sha256"]).read_bytes() == content
+    assert list(intake.store.incoming.iterdir()) == []
+
+
+def test_a_film_that_was_replaced_is_read_again(intake, phantom_png):
+    phantom_png(1, intake.folder, "film.png")
+    intake.look()
+    phantom_png(2, intake.folder, "film.png")
+    assert intake.look() == 1
+    assert len({film["sha256"] for film in intake.store.list_films(10)}) == 2
+
+
+def test_a_file_that_another_process_writes_waits_for_its_end(intake, phantom_png):
+    path = phantom_png(1, intake.folder)
+    writer = f"import sys; file = open({str(path)!r}, 'ab'); print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", writer], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "open\n"
+        assert intake.look() == 0
+        process.stdin.close()
+        process.wait()
+    assert intake.look() == 1
+
+
+def test_a_file_that_vanishes_before_it_is_opened_is_listed(intake):
+    intake._take(Entry("gone.png", "1:1:1", 10, None))
+    [film] = intake.store.list_films(10)
+    assert (film["name"], film["refusal_code"]) == ("gone.png", "vanished")
+
+
+def test_what_is_no_film_is_listed_and_not_copied(intake):
+    (intake.folder / "notes.txt").write_text("to do")
+    intake.look()
+    [film] = intake.store.list_films(10)
+    assert film["refusal_code"] == "unknown_format" and film["sha256"] is None
+    assert list(intake.store.originals.iterdir()) == []
+
+
+def test_a_link_to_a_folder_is_listed_and_not_followed(intake, tmp_path, phantom_png):
+    (tmp_path / "elsewhere").mkdir()
+    phantom_png(1, tmp_path / "elsewhere")
+    (intake.folder / "link").symlink_to(tmp_path / "elsewhere")
+    intake.look()
+    assert names(intake) == ["link"]
+
+
+def test_a_folder_that_was_emptied_after_reading_is_not_listed(intake, phantom_png):
+    (intake.folder / "monday").mkdir()
+    path = phantom_png(1, intake.folder / "monday")
+    intake.look()
+    path.unlink()
+    intake.look()
+    assert names(intake) == ["monday/phantom-1.png"]
+
+
+def test_what_was_half_copied_is_cleared_at_the_next_start(intake):
+    (intake.store.incoming / "half").write_bytes(b"half a film")
+    settings = Settings(films=intake.folder, state=intake.store.incoming.parent)
+    Intake(settings, intake.store)
+    assert list(intake.store.incoming.iterdir()) == []
+
+
+def test_a_thousand_known_files_are_not_read_again(intake):
+    for number in range(1000):
+        (intake.folder / f"{number}.txt").write_text("no film")
+    assert intake.look() == 1000
+    assert intake.look() == 0
+    assert len(intake.store.sightings()) == 1000
+
+
+def test_a_medium_that_fails_leaves_the_film_waiting(intake, phantom_png, monkeypatch):
+    """An input/output error has no stand-in but the call itself: a pulled stick answers EIO to a read."""
+    phantom_png(1, intake.folder)
+
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("cxrbox.intake._copy_and_hash", fail)
+        assert intake.look() == 0
+    assert names(intake) == [] and list(intake.store.incoming.iterdir()) == []
+    assert intake.look() == 1
+
+
+def test_a_busy_database_is_waited_for(intake, phantom_png):
+    phantom_png(1, intake.folder)
+    holder = (
+        "import sqlite3, sys, time; db = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        "db.execute('BEGIN IMMEDIATE'); print('held', flush=True); time.sleep(1); db.execute('COMMIT'); db.close()"
+    )
+    database = intake.store.incoming.parent / "box.sqlite"
+    with subprocess.Popen([sys.executable, "-c", holder, str(database)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        started = time.monotonic()
+        assert intake.look() == 1
+        assert time.monotonic() - started > 0.3
+    with sqlite3.connect(database) as db:
+        assert db.execute("SELECT count(*) FROM films").fetchone() == (1,)
+    db.close()

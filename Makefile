@@ -1,5 +1,5 @@
 # CXR Box. `make help` lists what there is; FILMS, STATE, HOST, PORT and RUN may be set on the command line.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 FILMS ?=

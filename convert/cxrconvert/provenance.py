@@ -1,13 +1,12 @@
 """What a manifest says of where its bundle comes from: training, tools, parity and figures."""
 
 import platform
-import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from cxrbundle.labels import FINDINGS
+from cxrbundle.provenance import code_version
 
 from cxrconvert.metrics import patient_weights, report
 from cxrconvert.operating_point import OperatingPoint, measure_operating_point
@@ -33,16 +32,8 @@ def _means(table: dict[str, Any]) -> dict[str, Any]:
 
 def tool_facts() -> dict[str, Any]:
     """Return the versions of this software and of the tools that made a bundle."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
     tools = {name: installed for name in TOOLS if (installed := _installed(name))}
-    code = " ".join(["cxrbox", _installed("cxrbox") or "", described.stdout.strip()]).strip()
-    return {"code": code, "tools": {"python": platform.python_version(), **tools}}
+    return {"code": code_version(), "tools": {"python": platform.python_version(), **tools}}
 
 
 def _installed(name: str) -> str | None:

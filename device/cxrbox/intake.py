@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxrbox.decoding.limits import MAX_BYTES
+from cxrbox.decoding.reading import check_kind
 from cxrbox.decoding.sniff import tell_kind
 from cxrbox.errors import RefusedError
 from cxrbox.refusals import refuse
@@ -133,7 +133,9 @@ class Intake:
                 except OSError as err:
                     log.warning("an entry of the folder cannot be examined: %s", err.strerror)
                     continue
-                yield Entry(str(path.relative_to(self.folder)), _signature(found), found.st_size, _at_sight(found))
+                yield Entry(
+                    str(path.relative_to(self.folder)), _signature(found), found.st_size, _at_sight(path, found)
+                )
 
     def _walk(self) -> Iterator[tuple[Path, list[str], list[str]]]:
         """Walk the folder; an empty sub-folder is an entry of its own, a link to a folder is not followed."""
@@ -152,18 +154,18 @@ class Intake:
         return any(path.startswith(below) for path in self._seen)
 
 
-def _at_sight(found: os.stat_result) -> RefusedError | None:
+def _at_sight(path: Path, found: os.stat_result) -> RefusedError | None:
     """Return why something cannot be a film, as far as its directory entry tells."""
     if stat.S_ISLNK(found.st_mode):
         return refuse("broken_link", "the link points to a file that is not there")
+    if stat.S_ISDIR(found.st_mode) and path.is_symlink():
+        return refuse("not_a_file", "this is a link to a folder")
     if stat.S_ISDIR(found.st_mode):
         return refuse("folder_empty", "the folder holds no film")
-    if not stat.S_ISREG(found.st_mode):
-        return refuse("not_a_file", "this is no ordinary file")
-    if found.st_size == 0:
-        return refuse("empty", "the file is empty")
-    if found.st_size > MAX_BYTES:
-        return refuse("file_too_large", f"the file has {found.st_size >> 20} MiB, a film at most {MAX_BYTES >> 20}")
+    try:
+        check_kind(found)
+    except RefusedError as refusal:
+        return refusal
     return None
 
 

@@ -62,17 +62,24 @@ class Store:
 
     def _create(self) -> None:
         """Lay the schema into a new file; refuse one of another version."""
-        with self._change():
-            version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in files("cxrbox").joinpath("schema.sql").read_text("utf-8").split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
-                raise ConfigError(
-                    f"the state folder is of schema {version}, this release works with {SCHEMA_VERSION};"
-                    " update the software or name another folder with --state"
-                )
+        # Looked at before the file is locked: the page opens it for every request.
+        if self._schema_version() == 0:
+            with self._change():
+                if self._schema_version() == 0:
+                    self._lay_schema()
+        if self._schema_version() != SCHEMA_VERSION:
+            raise ConfigError(
+                f"the state folder is of schema {self._schema_version()}, this release works with {SCHEMA_VERSION};"
+                " update the software or name another folder with --state"
+            )
+
+    def _schema_version(self) -> int:
+        return self._db.execute("PRAGMA user_version").fetchone()[0]
+
+    def _lay_schema(self) -> None:
+        for statement in files("cxrbox").joinpath("schema.sql").read_text("utf-8").split(";\n"):
+            self._db.execute(statement)
+        self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager
     def _change(self) -> Iterator[None]:

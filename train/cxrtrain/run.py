@@ -2,17 +2,16 @@
 
 import csv
 import logging
-import subprocess
 import time
 from collections import Counter
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from cxrbundle.labels import FINDINGS
 from cxrbundle.preprocess import PREPROCESSING, to_input
+from cxrbundle.provenance import code_version
 
 from cxrtrain.errors import FilmsError
 from cxrtrain.export import export_run
@@ -159,15 +158,3 @@ def _write_films(path: Path, films: list[Film], parts: list[str]) -> None:
         for film, part in zip(films, parts, strict=True):
             row = [film.path, film.name, film.patient, film.source, int(film.thumbnail), part]
             writer.writerow([*row, *film.labels])
-
-
-def code_version() -> str:
-    """Return the release and, in a checkout, the commit it was trained with ("+" where it was changed)."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return " ".join(["cxrbox", version("cxrbox"), described.stdout.strip()]).strip()

@@ -24,7 +24,7 @@ def read_once(path: Path) -> bytes:
         With one of the codes about files. No error is chained: it would quote the path, and people name
         files after patients.
     """
-    _check_kind(_stat(path))
+    check_kind(_stat(path))
     try:
         return _read(path)
     except MemoryError:
@@ -46,7 +46,8 @@ def _stat(path: Path) -> os.stat_result:
         raise _unreadable(err) from None
 
 
-def _check_kind(status: os.stat_result) -> None:
+def check_kind(status: os.stat_result) -> None:
+    """Refuse what is no regular file of 1 byte to `MAX_BYTES`."""
     if stat.S_ISDIR(status.st_mode):
         raise refuse("directory", "this is a folder, not a film")
     if not stat.S_ISREG(status.st_mode):
@@ -62,7 +63,7 @@ def _read(path: Path) -> bytes:
     # open file is looked at again.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         status = os.fstat(file.fileno())
-        _check_kind(status)
+        check_kind(status)
         return file.read(status.st_size)
 
 

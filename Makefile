@@ -21,7 +21,7 @@ run: setup  ## start the box at http://127.0.0.1:8080; FILMS=/path reads your ow
 	@if [ -z "$(FILMS)" ]; then $(BIN)/cxrbox demo films; fi
 	exec $(BIN)/cxrbox run --films "$(or $(FILMS),films)" --state "$(STATE)" --host "$(HOST)" --port "$(PORT)"
 
-lint: .venv/.all  ## check style, imports between the rooms, and shell scripts
+lint: .venv/.all  ## check style, and that the rooms import nothing of each other
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports --no-cache

@@ -71,6 +71,12 @@ def test_a_film_is_dropped_appears_is_opened_and_its_overlay_switched(box, page,
     expect(page.locator("#heat")).to_have_attribute("src", "/films/1/heat/Hernia.png")
     assert heat_pixels(page) != first
 
+    empty = page.locator("a.pick[data-empty]")
+    expect(page.locator("#empty-heat")).to_be_visible(visible=bool(page.locator("tr.chosen a[data-empty]").count()))
+    if empty.count():
+        empty.first.click()
+        expect(page.locator("#empty-heat")).to_be_visible()
+
     page.locator("#strength").fill("20")
     expect(page.locator("#heat")).to_have_css("opacity", "0.2")
     page.get_by_role("checkbox", name="Heat map").uncheck()

@@ -126,9 +126,24 @@ def show_film(film_id: int) -> str:
     chosen = request.args.get("finding")
     if rows and chosen not in [row.name for row in rows]:
         chosen = rows[0].name
-    names = _store().other_names(film_id)
-    drawn = film["sha256"] is not None and _store().picture_path(film["sha256"]).exists()
-    return render_template("film.html", film=film, rows=rows, chosen=chosen, other_names=names, drawn=drawn)
+    return render_template(
+        "film.html",
+        film=film,
+        rows=rows,
+        chosen=chosen,
+        without_heat=_findings_without_heat(film),
+        other_names=_store().other_names(film_id),
+        drawn=film["sha256"] is not None and _store().picture_path(film["sha256"]).exists(),
+    )
+
+
+def _findings_without_heat(film: dict) -> set[str]:
+    """Return the findings for which nothing in the film speaks, so that their heat maps are empty."""
+    packed = _store().maps(film["id"])
+    if packed is None:
+        return set()
+    maps = unpack_maps(packed)
+    return {name for name, one in zip(film["reading"]["findings"], maps, strict=True) if one.max() <= 0}
 
 
 def send_picture(film_id: int) -> Response:

@@ -11,6 +11,7 @@ function choose(event) {
   document.getElementById("which").textContent = link.dataset.name;
   document.querySelector("tr.chosen")?.classList.remove("chosen");
   link.closest("tr").classList.add("chosen");
+  document.getElementById("empty-heat").hidden = !link.hasAttribute("data-empty");
   show.checked = true;
   heat.hidden = false;
   history.replaceState(null, "", link.href);

@@ -165,7 +165,8 @@ def _data(manifest: Manifest) -> str:
         for finding in FINDINGS
     ]
     within = [
-        [source, str(own["films"]), *(with_interval(own.get(reader), "auc") for reader in ("float", "reference"))]
+        [source, str(own["films"]), str(own["float"]["findings"])]
+        + [with_interval(own.get(reader), "auc") for reader in ("float", "reference")]
         for source, own in metrics["within_source"].items()
     ]
     weighted = manifest.training["recipe"].get("source_free")
@@ -173,7 +174,7 @@ def _data(manifest: Manifest) -> str:
         parts=table(["part", "patients", "films", "of them sharp"], parts),
         counts=table(["films with", "train", "validation", "test"], counts),
         remedy="weights the films so that no source goes with a finding" if weighted else "does nothing in this run",
-        within=table(["source", "test films", "this network (float)", "reference"], within),
+        within=table(["source", "test films", "findings among them", "this network (float)", "reference"], within),
     )
 
 

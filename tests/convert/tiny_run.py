@@ -115,7 +115,7 @@ def part_facts(rows: list[list]) -> dict:
 
 
 def run_facts(counts: dict) -> dict:
-    mean = {"auc": 0.5, "auc_95": [0.4, 0.6], "ap": float("nan"), "ap_95": None}
+    mean = {"findings": 1, "auc": 0.5, "auc_95": [0.4, 0.6], "ap": float("nan"), "ap_95": None}
     return {
         "network": "tiny",
         "labels": list(FINDINGS),

@@ -5,7 +5,7 @@ import torch
 from cxrtrain.augment import augment
 from cxrtrain.films import TEST, VALIDATION, read_films, split_by_patient
 from cxrtrain.losses import HEAVIEST, source_free_weights
-from cxrtrain.metrics import report
+from cxrtrain.metrics import as_table, report
 from cxrtrain.network import scale_input
 from cxrtrain.schedule import warm_cosine
 
@@ -58,3 +58,13 @@ def test_a_perfect_reader_has_auc_one_and_a_finding_without_films_none():
     table = report(labels, {"reader": labels + 0.0}, [f"p{i}" for i in range(20)], resamples=20)["reader"]
     assert table["Atelectasis"]["auc"] == 1.0 and table["Atelectasis"]["auc_95"] == [1.0, 1.0]
     assert table["Hernia"]["auc"] is None and table["Hernia"]["auc_95"] is None
+
+
+def test_the_table_has_a_line_for_each_finding_and_a_dash_where_nothing_is_known():
+    labels = np.zeros((20, 14))
+    labels[:10, 0] = 1
+    scores = {"float": labels + 0.0, "reference": 1 - labels}
+    lines = as_table(report(labels, scores, [f"p{i}" for i in range(20)], resamples=20)).splitlines()
+    assert len(lines) == 16
+    assert lines[1].split()[:3] == ["Atelectasis", "10", "1.000"]
+    assert lines[14].split() == ["Hernia", "0", "-", "-", "-", "-"]

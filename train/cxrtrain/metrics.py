@@ -72,3 +72,20 @@ def _reader_report(labels: np.ndarray, score: np.ndarray, draws: list[np.ndarray
         table["mean"][key] = round(float(point[counted].mean()), 4) if counted.any() else None
         table["mean"][f"{key}_95"] = interval(np.nanmean(drawn[:, counted], axis=1)) if counted.any() else None
     return table
+
+
+def as_table(result: dict) -> str:
+    """Return a report as lines for people: a finding a line, AUC and AP of each reader with their intervals."""
+    readers = [name for name in ("float", "reference") if name in result]
+    lines = ["finding              films" + "".join(f"  {f'{r} AUC':<22}  {f'{r} AP':<22}" for r in readers)]
+    for name in (*FINDINGS, "mean"):
+        cells = [_cell(result[reader][name], key) for reader in readers for key in ("auc", "ap")]
+        lines.append(f"{name:<20} {result['positives'].get(name, ''):>5}" + "".join(f"  {cell:<22}" for cell in cells))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _cell(figures: dict, key: str) -> str:
+    bounds = figures[f"{key}_95"]
+    if figures[key] is None or bounds is None:
+        return "-"
+    return f"{figures[key]:.3f} ({bounds[0]:.3f} to {bounds[1]:.3f})"

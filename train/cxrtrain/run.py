@@ -30,7 +30,7 @@ from cxrtrain.films import (
 )
 from cxrtrain.fit import Recipe, TrainingSet, fit
 from cxrtrain.losses import source_free_weights
-from cxrtrain.metrics import report
+from cxrtrain.metrics import as_table, report
 from cxrtrain.network import INPUT_SCALE, INPUT_ZERO, NAME, EdgeNetwork, predict
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def run_fit(recipe: Recipe, root: Path, output: Path, limit: int | None = None) 
     }
     _write_films(output / "films.csv", films, parts)
     export_run(network, facts, recipe.size, output)
-    log.info("test, mean AUC: %s", facts["metrics"]["float"]["mean"])
+    print(as_table(facts["metrics"]))
 
 
 def _training_set(recipe: Recipe, root: Path, films: list[Film], parts: list[str]) -> TrainingSet:

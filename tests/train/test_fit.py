@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import subprocess
 import sys
 
@@ -39,7 +40,9 @@ def drawn_films(tmp_path_factory):
 
 def cxrtrain(*arguments) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "cxrtrain", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    # One thread: several that wait for each other by spinning crawl on a machine that others use too.
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=alone)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cxrtrain.errors import TrainError
 from cxrtrain.fit import Recipe
+from cxrtrain.labels_command import add_labels_command
 from cxrtrain.run import run_fit
 
 
@@ -25,17 +26,23 @@ def build_parser() -> argparse.ArgumentParser:
             fit.add_argument(option, action=argparse.BooleanOptionalAction, default=field.default)
         else:
             fit.add_argument(option, type=field.type, default=field.default, help=f"default {field.default}")
+    fit.set_defaults(run=_run_fit_command)
+    add_labels_command(commands)
     return parser
 
 
+def _run_fit_command(arguments: argparse.Namespace) -> None:
+    recipe = Recipe(**{field.name: getattr(arguments, field.name) for field in fields(Recipe)})
+    run_fit(recipe, arguments.films, arguments.output, arguments.limit)
+
+
 def main() -> None:
-    """Run one command; the exit status is 2 where the films or settings are at fault."""
+    """Run one command; the exit status is 1, with one sentence, where the films or settings are at fault."""
     arguments = build_parser().parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("cxrtrain").setLevel(logging.INFO)
-    recipe = Recipe(**{field.name: getattr(arguments, field.name) for field in fields(Recipe)})
     try:
-        run_fit(recipe, arguments.films, arguments.output, arguments.limit)
+        arguments.run(arguments)
     except TrainError as err:
         sys.exit(f"cxrtrain: {err}")
 

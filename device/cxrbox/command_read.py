@@ -8,6 +8,7 @@ from cxrbundle.labels import readable
 from cxrbundle.scores import ABOVE
 
 from cxrbox.errors import RefusedError
+from cxrbox.names import printable_name
 from cxrbox.reading import Reader, open_reader
 from cxrbox.settings import Settings
 
@@ -27,7 +28,7 @@ def read_films(films: list[Path], settings: Settings, as_json: bool) -> int:
 
 def describe(reader: Reader, film: Path) -> dict:
     """Return what is printed of a film: its findings, or why it was refused."""
-    answer = {"file": str(film), "sha256": None} | reader.provenance()
+    answer = {"file": printable_name(film), "sha256": None} | reader.provenance()
     try:
         reading = reader.read(film)
         return answer | {"sha256": sha256_file(film), "findings": reading.findings}

@@ -16,6 +16,7 @@ from pathlib import Path
 from cxrbox.decoding.reading import check_kind
 from cxrbox.decoding.sniff import tell_kind
 from cxrbox.errors import RefusedError
+from cxrbox.names import printable_name
 from cxrbox.refusals import refuse
 from cxrbox.settings import Settings
 from cxrbox.store import Store
@@ -32,8 +33,10 @@ class Entry:
 
     Attributes
     ----------
-    path : str
-        Path below the folder.
+    path : Path
+        Where it lies.
+    name : str
+        Its path below the folder, as text.
     signature : str
         Changes when the content does: size, time of change and inode.
     size : int
@@ -42,7 +45,8 @@ class Entry:
         Why it cannot be taken in, where that shows without opening it.
     """
 
-    path: str
+    path: Path
+    name: str
     signature: str
     size: int
     refusal: RefusedError | None
@@ -68,17 +72,17 @@ class Intake:
 
     def look(self) -> int:
         """Look into the folder once and take in what has settled; return how many entries were taken."""
-        entries = {entry.path: entry for entry in self._entries() if self._seen.get(entry.path) != entry.signature}
-        self._pending = {path: since for path, since in self._pending.items() if path in entries}
+        entries = {entry.name: entry for entry in self._entries() if self._seen.get(entry.name) != entry.signature}
+        self._pending = {name: since for name, since in self._pending.items() if name in entries}
         return sum(self._take(entry) for entry in entries.values() if self._settled(entry))
 
     def _settled(self, entry: Entry) -> bool:
         """Return whether an entry stayed the same for long enough."""
         now = time.monotonic()
-        signature, since = self._pending.get(entry.path, (None, now))
+        signature, since = self._pending.get(entry.name, (None, now))
         if signature != entry.signature:
             since = now
-        self._pending[entry.path] = (entry.signature, since)
+        self._pending[entry.name] = (entry.signature, since)
         return now - since >= self.settle_seconds
 
     def _take(self, entry: Entry) -> bool:
@@ -94,17 +98,17 @@ class Intake:
             log.warning("a file could not be taken in and is tried again: %s", os.strerror(err.errno or 0))
             return False
         if taken:
-            self._seen[entry.path] = entry.signature
+            self._seen[entry.name] = entry.signature
         return taken
 
     def _refuse(self, entry: Entry, refusal: RefusedError) -> bool:
-        self.store.add_refused(entry.path, entry.signature, entry.size, refusal)
-        self._seen[entry.path] = entry.signature
+        self.store.add_refused(entry.name, entry.signature, entry.size, refusal)
+        self._seen[entry.name] = entry.signature
         return True
 
     def _copy(self, entry: Entry) -> bool:
         """Copy a film into the store while hashing it, and queue it; return False where it is being written."""
-        with _open_film(self.folder / entry.path) as film:
+        with _open_film(entry.path) as film:
             if _being_written(film):
                 return False
             tell_kind(film.peek(SNIFFED)[:SNIFFED])
@@ -116,7 +120,7 @@ class Intake:
                 _keep(temporary, self.store.original_path(sha256))
             finally:
                 temporary.unlink(missing_ok=True)
-        self.store.add_film(entry.path, entry.signature, sha256, entry.size)
+        self.store.add_film(entry.name, entry.signature, sha256, entry.size)
         return True
 
     def _entries(self) -> Iterator[Entry]:
@@ -133,9 +137,8 @@ class Intake:
                 except OSError as err:
                     log.warning("an entry of the folder cannot be examined: %s", err.strerror)
                     continue
-                yield Entry(
-                    str(path.relative_to(self.folder)), _signature(found), found.st_size, _at_sight(path, found)
-                )
+                name = printable_name(path.relative_to(self.folder))
+                yield Entry(path, name, _signature(found), found.st_size, _at_sight(path, found))
 
     def _walk(self) -> Iterator[tuple[Path, list[str], list[str]]]:
         """Walk the folder; an empty sub-folder is an entry of its own, a link to a folder is not followed."""
@@ -150,8 +153,8 @@ class Intake:
 
     def _knows_below(self, folder: Path) -> bool:
         """Return whether films of this folder were taken in before, so that it was emptied on purpose."""
-        below = f"{folder.relative_to(self.folder)}/"
-        return any(path.startswith(below) for path in self._seen)
+        below = printable_name(folder.relative_to(self.folder)) + "/"
+        return any(name.startswith(below) for name in self._seen)
 
 
 def _at_sight(path: Path, found: os.stat_result) -> RefusedError | None:

@@ -68,7 +68,7 @@ def _draw(store: Store, film: QueuedFilm, grey: np.ndarray) -> None:
     if scale < 1:
         grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     _, jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 88])
-    temporary = store.incoming / f"{film.sha256}.jpg"
+    temporary = store.pictures / f"{film.sha256}.part"
     temporary.write_bytes(jpeg)
     temporary.replace(store.picture_path(film.sha256))
 

@@ -1,5 +1,6 @@
 """What is taken in from a folder, and what is listed instead."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -55,8 +56,15 @@ def test_a_file_that_another_process_writes_waits_for_its_end(intake, phantom_pn
     assert intake.look() == 1
 
 
+def test_a_name_that_is_no_text_is_kept_as_text(intake, phantom_png):
+    phantom_png(1, intake.folder).rename(intake.folder / os.fsdecode(b"f\xfcr Anna.png"))
+    assert intake.look() == 1
+    assert intake.look() == 0
+    assert names(intake) == ["f\\xfcr Anna.png"]
+
+
 def test_a_file_that_vanishes_before_it_is_opened_is_listed(intake):
-    intake._take(Entry("gone.png", "1:1:1", 10, None))
+    intake._take(Entry(intake.folder / "gone.png", "gone.png", "1:1:1", 10, None))
     [film] = intake.store.list_films(10)
     assert (film["name"], film["refusal_code"]) == ("gone.png", "vanished")
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import pytest
 from cxrbox.demo import copy_demo_films
@@ -45,6 +46,13 @@ def test_people_get_a_line_that_says_what_it_is_not(cxrbox, phantom_png):
     done = cxrbox("read", phantom_png(3))
     assert done.returncode == 0 and "[not a diagnosis]" in done.stdout
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_file_whose_name_is_no_text_is_read(cxrbox, phantom_png, tmp_path):
+    path = phantom_png(5).rename(tmp_path / os.fsdecode(b"f\xfcr Anna.png"))
+    for form in ([], ["--json"]):
+        done = cxrbox("read", *form, path)
+        assert done.returncode == 0 and "f\\" in done.stdout
 
 
 def test_every_encoding_of_the_demonstration_film_reads_alike(cxrbox, tmp_path):

@@ -1,0 +1,9 @@
+"""Names of files as text that can be kept and shown."""
+
+import os
+from pathlib import Path
+
+
+def printable_name(path: Path) -> str:
+    """Return a path as text; bytes that are no UTF-8, as old archives have them, are written as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -55,7 +55,7 @@ measure agreement with those labels, which is not agreement with the truth.
 
 **The sources are confounded.** The sample was gathered from several public collections, and most films without a
 finding come from one of them, so a network can learn the collection instead of the disease. Against that, every film
-is first brought to one size and one range of grey levels, training redraws half of the films on a coarser grid, and it
+is first brought to one size and one range of grey levels, and training redraws half of the films on a coarser grid
 {remedy}. Within one source, where the collection can tell nothing, the mean AUC on the test films is:
 
 {within}
@@ -173,7 +173,7 @@ def _data(manifest: Manifest) -> str:
     return DATA.format(
         parts=table(["part", "patients", "films", "of them sharp"], parts),
         counts=table(["films with", "train", "validation", "test"], counts),
-        remedy="weights the films so that no source goes with a finding" if weighted else "does nothing in this run",
+        remedy="and weighs them so that no source goes with a finding" if weighted else "at random",
         within=table(["source", "test films", "findings among them", "this network (float)", "reference"], within),
     )
 

@@ -40,8 +40,8 @@ class Settings:
     name, version : str
         Of the bundle.
     calibration_films : int
-        Films to measure the activations' ranges on, one of a patient. More of them widen the ranges to rare
-        extremes, which costs every film levels.
+        Films to measure the activations' ranges on, one of a patient. On the shipped network 32, 100 and 400 gave
+        a logit error of .207, .218 and .206 (root mean square, no label used): the number hardly matters.
     measured_films : int or None
         At most so many validation and so many test films are measured; all where None.
     force : bool
@@ -53,7 +53,7 @@ class Settings:
     output: Path
     name: str = "cxr-demo-lite0"
     version: str = "2026.11.1"
-    calibration_films: int = 100
+    calibration_films: int = 400
     measured_films: int | None = None
     force: bool = False
 

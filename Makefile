@@ -46,15 +46,17 @@ clean:  ## remove the environment and what was generated; films and state stay
 	rm -rf .venv build dist
 
 .venv/bin/python:
-	$(PYTHON) -m venv .venv
-	$(PIP) install --upgrade "pip>=25.1"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install --upgrade "pip>=25.1"
 
 .venv/.box: .venv/bin/python pyproject.toml constraints.txt
-	$(PIP) install --constraint constraints.txt --editable ".[device,demo]"
+	@echo "installing what the box needs into .venv" >&2
+	@$(PIP) install --constraint constraints.txt --editable ".[device,demo]"
 	@touch $@
 
 # torch first and pinned: any other order may pull several GB of CUDA.
 .venv/.all: .venv/.box
-	$(PIP) install --constraint constraints.txt torch
-	$(PIP) install --constraint constraints.txt --editable ".[device,demo,train,convert]" --group dev
+	@echo "installing what training, conversion and tests need" >&2
+	@$(PIP) install --constraint constraints.txt torch
+	@$(PIP) install --constraint constraints.txt --editable ".[device,demo,train,convert]" --group dev
 	@touch $@

@@ -10,6 +10,7 @@ from cxrbundle.scores import ABOVE
 from cxrbox.errors import RefusedError
 from cxrbox.names import printable_name
 from cxrbox.reading import Reader, open_reader
+from cxrbox.refusals import refuse
 from cxrbox.settings import Settings
 
 NOTICE = "not a diagnosis"
@@ -31,9 +32,16 @@ def describe(reader: Reader, film: Path) -> dict:
     answer = {"file": printable_name(film), "sha256": None} | reader.provenance()
     try:
         reading = reader.read(film)
-        return answer | {"sha256": sha256_file(film), "findings": reading.findings}
+        return answer | {"sha256": _hash(film), "findings": reading.findings}
     except RefusedError as err:
         return answer | {"refused": {"code": err.code, "reason": err.reason}}
+
+
+def _hash(film: Path) -> str:
+    try:
+        return sha256_file(film)
+    except OSError as err:
+        raise refuse("vanished", "the file went away while it was read") from err
 
 
 def as_line(answer: dict) -> str:

@@ -23,6 +23,8 @@ from cxrbox.store import Store
 
 log = logging.getLogger(__name__)
 CHUNK = 1 << 20
+# Looking at thousands of known films takes a moment: pause so many times that long, to leave the processor to others.
+IDLE_SHARE = 9
 # Bytes that tell what a file is; what is no film is listed and not copied.
 SNIFFED = 4096
 
@@ -72,7 +74,7 @@ class Intake:
 
     def look(self) -> int:
         """Look into the folder once and take in what has settled; return how many entries were taken."""
-        entries = {entry.name: entry for entry in self._entries() if self._seen.get(entry.name) != entry.signature}
+        entries = {entry.name: entry for entry in self._new_entries()}
         self._pending = {name: since for name, since in self._pending.items() if name in entries}
         return sum(self._take(entry) for entry in entries.values() if self._settled(entry))
 
@@ -123,8 +125,8 @@ class Intake:
         self.store.add_film(entry.name, entry.signature, sha256, entry.size)
         return True
 
-    def _entries(self) -> Iterator[Entry]:
-        """Yield everything in the folder and its sub-folders but hidden names, in order of name."""
+    def _new_entries(self) -> Iterator[Entry]:
+        """Yield what was not taken in yet from the folder and its sub-folders, but hidden names, in order of name."""
         for folder, _, names in self._walk():
             for name in sorted(names):
                 path = folder / name
@@ -137,8 +139,9 @@ class Intake:
                 except OSError as err:
                     log.warning("an entry of the folder cannot be examined: %s", err.strerror)
                     continue
-                name = printable_name(path.relative_to(self.folder))
-                yield Entry(path, name, _signature(found), found.st_size, _at_sight(path, found))
+                name, signature = printable_name(path.relative_to(self.folder)), _signature(found)
+                if self._seen.get(name) != signature:
+                    yield Entry(path, name, signature, found.st_size, _at_sight(path, found))
 
     def _walk(self) -> Iterator[tuple[Path, list[str], list[str]]]:
         """Walk the folder; an empty sub-folder is an entry of its own, a link to a folder is not followed."""
@@ -231,5 +234,7 @@ def run_intake(settings: Settings, stopped) -> None:
     intake = Intake(settings, Store(settings.state))
     log.info("watching the folder of films")
     while not stopped():
-        intake.look()
-        time.sleep(settings.look_seconds)
+        started = time.monotonic()
+        taken = intake.look()
+        idle = 0 if taken else IDLE_SHARE * (time.monotonic() - started)
+        time.sleep(max(settings.look_seconds, idle))

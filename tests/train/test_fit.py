@@ -73,7 +73,7 @@ def test_no_patient_stands_in_two_parts(run_folder):
 
 def test_the_exported_body_and_head_give_the_networks_logits(run_folder):
     import torch
-    from cxrtrain.network import EdgeNetwork, scale_input
+    from cxrtrain.networks.network import EdgeNetwork, scale_input
     from safetensors.torch import load_file as load_torch
 
     grey = cv2.resize(draw_phantom(1), (64, 64)).astype(np.float32)

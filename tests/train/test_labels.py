@@ -14,9 +14,9 @@ import pytest
 from cxrbundle.labels import FINDINGS
 from cxrtrain.__main__ import main
 from cxrtrain.errors import FilmsError
-from cxrtrain.labels_command import LabelSettings, write_labels
-from cxrtrain.metadata import Entry, age_in_years, read_metadata
-from cxrtrain.splits import draw_patients, paper_split, patient_split, split_facts
+from cxrtrain.data.labels_command import LabelSettings, write_labels
+from cxrtrain.data.metadata import Entry, age_in_years, read_metadata
+from cxrtrain.data.splits import draw_patients, paper_split, patient_split, split_facts
 
 WRITTEN = {
     "labels.csv",
@@ -393,7 +393,7 @@ def test_a_failed_write_leaves_nothing_behind(small, labels, tmp_path, monkeypat
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cxrtrain.labels_command.draw_cooccurrence", fail)
+    monkeypatch.setattr("cxrtrain.data.labels_command.draw_cooccurrence", fail)
     refused(labels(small()), tmp_path, "cannot be written (No space left on device)")
     (tmp_path / "file").touch()
     with pytest.raises(FilmsError, match="is a file"):

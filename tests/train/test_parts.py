@@ -2,12 +2,12 @@
 
 import numpy as np
 import torch
-from cxrtrain.augment import augment
-from cxrtrain.films import TEST, VALIDATION, read_films, split_by_patient
-from cxrtrain.losses import HEAVIEST, source_free_weights
-from cxrtrain.metrics import as_table, report
-from cxrtrain.network import scale_input
-from cxrtrain.schedule import warm_cosine
+from cxrtrain.transforms.edge import augment
+from cxrtrain.data.films import TEST, VALIDATION, read_films, split_by_patient
+from cxrtrain.learn.losses import HEAVIEST, source_free_weights
+from cxrtrain.evaluate.metrics import as_table, report
+from cxrtrain.networks.network import scale_input
+from cxrtrain.learn.schedule import warm_cosine
 
 
 def test_under_the_weights_a_finding_is_independent_of_its_source():

@@ -7,9 +7,9 @@ from dataclasses import fields
 from pathlib import Path
 
 from cxrtrain.errors import TrainError
-from cxrtrain.fit import Recipe
-from cxrtrain.labels_command import add_labels_command
-from cxrtrain.run import run_fit
+from cxrtrain.learn.fit import Recipe
+from cxrtrain.data.labels_command import add_labels_command
+from cxrtrain.learn.run import run_fit
 
 
 def build_parser() -> argparse.ArgumentParser:

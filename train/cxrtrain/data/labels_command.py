@@ -13,8 +13,8 @@ from cxrbundle.labels import FINDINGS
 
 from cxrtrain.errors import FilmsError
 from cxrtrain.figures import draw_cooccurrence
-from cxrtrain.metadata import Entry, cooccurrence, keep_present, label_rows, read_metadata
-from cxrtrain.splits import PAPER_SEED, PAPER_SHARE, Parts, official_split, paper_split, patient_split, split_facts
+from cxrtrain.data.metadata import Entry, cooccurrence, keep_present, label_rows, read_metadata
+from cxrtrain.data.splits import PAPER_SEED, PAPER_SHARE, Parts, official_split, paper_split, patient_split, split_facts
 
 log = logging.getLogger(__name__)
 OFFICIAL, PATIENT, PAPER = "official", "patient", "paper"

@@ -14,8 +14,8 @@ from cxrbundle.preprocess import PREPROCESSING, to_input
 from cxrbundle.provenance import code_version
 
 from cxrtrain.errors import FilmsError
-from cxrtrain.export import export_run
-from cxrtrain.films import (
+from cxrtrain.networks.export import export_run
+from cxrtrain.data.films import (
     OTHER_SOURCES,
     TEST,
     TRAIN,
@@ -28,10 +28,10 @@ from cxrtrain.films import (
     source_names,
     split_by_patient,
 )
-from cxrtrain.fit import Recipe, TrainingSet, fit
-from cxrtrain.losses import source_free_weights
-from cxrtrain.metrics import as_table, report
-from cxrtrain.network import INPUT_SCALE, INPUT_ZERO, NAME, EdgeNetwork, predict
+from cxrtrain.learn.fit import Recipe, TrainingSet, fit
+from cxrtrain.learn.losses import source_free_weights
+from cxrtrain.evaluate.metrics import as_table, report
+from cxrtrain.networks.network import INPUT_SCALE, INPUT_ZERO, NAME, EdgeNetwork, predict
 
 log = logging.getLogger(__name__)
 REFERENCE = Path("meta/reference_densenet121_predictions.csv")

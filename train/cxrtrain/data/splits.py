@@ -7,8 +7,8 @@ import numpy as np
 from cxrbundle.labels import FINDINGS
 
 from cxrtrain.errors import FilmsError
-from cxrtrain.films import TEST, TRAIN, VALIDATION
-from cxrtrain.metadata import Entry, label_rows, name_culprits
+from cxrtrain.data.films import TEST, TRAIN, VALIDATION
+from cxrtrain.data.metadata import Entry, label_rows, name_culprits
 
 TRAIN_VAL_LIST, TEST_LIST = "train_val_list.txt", "test_list.txt"
 PATIENT_TEST_SHARE = 0.2

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from cxrtrain.network import EdgeNetwork
+from cxrtrain.networks.network import EdgeNetwork
 
 BODY, HEAD, NETWORK, RUN = "body.onnx", "head.safetensors", "network.safetensors", "run.json"
 

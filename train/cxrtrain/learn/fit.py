@@ -10,11 +10,11 @@ import torch
 from cxrbundle.labels import FINDINGS
 from tqdm import tqdm
 
-from cxrtrain.augment import augment
+from cxrtrain.transforms.edge import augment
 from cxrtrain.errors import DivergedError
-from cxrtrain.losses import weighted_bce
-from cxrtrain.network import EdgeNetwork, load_imagenet, scale_input
-from cxrtrain.schedule import warm_cosine
+from cxrtrain.learn.losses import weighted_bce
+from cxrtrain.networks.network import EdgeNetwork, load_imagenet, scale_input
+from cxrtrain.learn.schedule import warm_cosine
 
 log = logging.getLogger(__name__)
 

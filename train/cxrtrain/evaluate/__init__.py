@@ -1,0 +1,1 @@
+"""How well a run reads the films it was not trained on."""

@@ -1,0 +1,1 @@
+"""Training itself: losses, schedules, the loop, checkpoints, and searches for its settings."""

@@ -1,0 +1,1 @@
+"""Networks: a body that ends at the last feature map, and a head."""

@@ -1,0 +1,1 @@
+"""Random changes to films in training, as named presets."""

@@ -41,12 +41,14 @@ class Film:
 
 
 def read_films(path: Path, root: Path) -> list[Film]:
-    """Read a run's films.csv; thumbnails are left out, for nothing is measured on them.
+    """Read a run's films.csv, in whatever order its columns are.
+
+    Thumbnails are left out, for nothing is measured on them, and films that the split left out.
 
     Raises
     ------
     RunError
-        If the table is missing or has other columns than training writes, in its order.
+        If the table is missing or lacks a column.
     FilmsError
         If a film is not below the root.
     """
@@ -56,9 +58,9 @@ def read_films(path: Path, root: Path) -> list[Film]:
             rows, columns = list(reader), tuple(reader.fieldnames or ())
     except OSError as err:
         raise RunError(f"{path} cannot be read ({err.strerror}); name the folder of a training run") from err
-    if columns != COLUMNS:
-        raise RunError(f"{path}: the columns must be {', '.join(COLUMNS)} in this order, not {', '.join(columns)}")
-    films = [_film(path, row) for row in rows if row["thumbnail"] == "0"]
+    if lacking := [column for column in COLUMNS if column not in columns]:
+        raise RunError(f"{path} lacks the columns {', '.join(lacking)}; name the folder of a training run")
+    films = [_film(path, row) for row in rows if row["thumbnail"] == "0" and row["part"]]
     missing = [film.path for film in films if not (root / film.path).is_file()]
     if missing:
         raise FilmsError(

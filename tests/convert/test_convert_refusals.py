@@ -1,5 +1,6 @@
 """Each wrong input is refused in a sentence that names it, and leaves nothing behind."""
 
+import csv
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from cxrbundle.labels import FINDINGS
 from cxrconvert.convert import Settings, convert
 from cxrconvert.errors import ConvertError
+from cxrconvert.films import read_films
 from tiny_run import SIZE, Network, change_json, save_head, write_table
 
 
@@ -51,8 +53,8 @@ def head_of_nan(own):
     save_head(own / "run", np.full((14, 24), np.nan, np.float32))
 
 
-def columns_in_other_order(own):
-    write_table(own / "run" / "films.csv", [], tuple(reversed(FINDINGS)))
+def columns_missing(own):
+    write_table(own / "run" / "films.csv", [], ("Goitre", *FINDINGS[1:]))
 
 
 def films_elsewhere(own):
@@ -90,7 +92,7 @@ def body_with_sigmoid(own):
         (head_of_other_width, "does not fit the 24 channels"),
         (head_of_few_findings, "not one for each of 14"),
         (head_of_nan, "weight holds NaN"),
-        (columns_in_other_order, "in this order"),
+        (columns_missing, "films.csv lacks the columns Atelectasis; name the folder"),
         (films_elsewhere, "1 of 72 films are not below"),
         (film_that_is_none, "3.png cannot be decoded"),
         (no_body, "body.onnx is no sound ONNX model"),
@@ -104,6 +106,18 @@ def test_refused(own, spoil, words):
         convert(Settings(own / "run", own / "films", own / "out" / "bundle"))
     assert "\n" not in str(caught.value)
     assert list((own / "out").iterdir()) == []
+
+
+def test_the_order_of_the_columns_does_not_matter_and_films_outside_the_split_are_skipped(own):
+    path = own / "run" / "films.csv"
+    films = read_films(path, own / "films")
+    with path.open(newline="") as file:
+        header, *rows = csv.reader(file)
+    left_out = [cell if name != "part" else "" for name, cell in zip(header, rows[0], strict=True)]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([row[::-1] for row in (header, *rows, left_out)])
+    assert "part" in header and len(films) == 72
+    assert read_films(path, own / "films") == films
 
 
 def test_too_few_calibration_films(own):

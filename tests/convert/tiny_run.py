@@ -93,19 +93,19 @@ def write_films(folder: Path, random: np.random.Generator) -> list[list]:
             cv2.imwrite(str(folder / f"{seed}.png"), cv2.resize(draw_phantom(seed), (64, 64)))
             labels = (random.random(14) < 0.3).astype(int)
             labels[-1] = 0  # no film has a hernia
-            rows.append([f"{seed}.png", f"{seed}.png", f"p{seed}", "phantoms", 0, part, *labels])
+            rows.append([f"{seed}.png", f"{seed}.png", f"p{seed}", "phantoms", 0, part, 50, "F", "PA", *labels])
     return rows
 
 
 def write_table(path: Path, rows: list[list], findings: tuple[str, ...] = FINDINGS) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["path", "name", "patient", "source", "thumbnail", "part", *findings])
+        writer.writerow(["path", "name", "patient", "source", "thumbnail", "part", "age", "sex", "view", *findings])
         writer.writerows(rows)
 
 
 def part_facts(rows: list[list]) -> dict:
-    positives = np.sum([row[6:] for row in rows], axis=0).tolist()
+    positives = np.sum([row[9:] for row in rows], axis=0).tolist()
     return {
         "films": len(rows),
         "thumbnails": 0,

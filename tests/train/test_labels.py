@@ -13,10 +13,15 @@ import numpy as np
 import pytest
 from cxrbundle.labels import FINDINGS
 from cxrtrain.__main__ import main
-from cxrtrain.errors import FilmsError
+from cxrtrain.data.counts import split_facts
+from cxrtrain.data.films import Film
 from cxrtrain.data.labels_command import LabelSettings, write_labels
-from cxrtrain.data.metadata import Entry, age_in_years, read_metadata
-from cxrtrain.data.splits import draw_patients, paper_split, patient_split, split_facts
+from cxrtrain.data.metadata import read_metadata
+from cxrtrain.data.official import mark_official
+from cxrtrain.data.splits import split
+from cxrtrain.data.tables import age_in_years
+from cxrtrain.errors import FilmsError
+from cxrtrain.recipe import DataSettings
 
 WRITTEN = {
     "labels.csv",
@@ -105,8 +110,8 @@ def metadata(shared_films):
 
 
 @pytest.fixture(scope="module")
-def entries(metadata) -> list[Entry]:
-    return read_metadata(metadata)
+def entries(metadata) -> list[Film]:
+    return mark_official(read_metadata(metadata), metadata.parent)
 
 
 @pytest.fixture(scope="module")
@@ -147,12 +152,13 @@ def test_the_cooccurrence_matrix_agrees_with_a_count_by_sets(official, raw):
 
 def test_every_image_has_its_labels_in_the_order_of_the_contract(official, raw):
     rows = read_rows(official / "labels.csv")
-    assert list(rows[0]) == ["image", "findings", "patient", "age", "sex", "view", *FINDINGS]
+    assert list(rows[0]) == ["image", "findings", "patient", "age", "sex", "view", "official", *FINDINGS]
     assert len(rows) == len(raw)
     for row, (image, patient, found) in zip(rows, raw, strict=True):
         assert (row["image"], row["patient"]) == (image, patient)
         assert set(filter(None, row["findings"].split("|"))) == found == {f for f in FINDINGS if row[f] == "1"}
     assert (rows[0]["age"], rows[0]["sex"], rows[0]["view"]) == ("57", "M", "PA")
+    assert Counter(row["official"] for row in rows) == {"train_val": 86524, "test": 25596}
 
 
 def test_the_figure_is_drawn_for_print(official):
@@ -172,10 +178,10 @@ def test_the_official_split_is_nihs_and_leaks_nothing(official, metadata, raw):
     assert patients_in_two_parts(parts, raw) == set()
     train, validation = facts["parts"]["train"], facts["parts"]["validation"]
     for key in ("images", "patients"):
-        assert 0.095 < validation[key] / (validation[key] + train[key]) < 0.105
+        assert 0.12 < validation[key] / (validation[key] + train[key]) < 0.13
     for finding in FINDINGS:
         own = validation["findings"][finding]
-        assert 0.07 < own / (own + train["findings"][finding]) < 0.13, finding
+        assert 0.1 < own / (own + train["findings"][finding]) < 0.2, finding
 
 
 def patients_in_two_parts(parts: dict[str, str], raw) -> set[str]:
@@ -186,21 +192,40 @@ def patients_in_two_parts(parts: dict[str, str], raw) -> set[str]:
 
 
 def test_the_split_by_patient_is_seven_one_two(entries, raw):
-    parts = patient_split(entries, seed=1, share=0.1)
+    parts = split(entries, DataSettings(split="patient"))
     facts = split_facts(entries, parts)
     shares = {part: own["images"] / 112120 for part, own in facts["parts"].items()}
     assert shares == pytest.approx({"train": 0.7, "validation": 0.1, "test": 0.2}, abs=0.01)
-    assert patients_in_two_parts(parts, raw) == set()
+    assert patients_in_two_parts(part_of(entries, parts), raw) == set()
     assert facts["leakage"]["validation"]["images"] == facts["leakage"]["test"]["images"] == 0
 
 
+def part_of(films: list[Film], parts: list[str]) -> dict[str, str]:
+    """Return the part of each image that is not left out."""
+    return {film.image: part for film, part in zip(films, parts, strict=True) if part}
+
+
+@pytest.mark.parametrize("name", ["official", "patient"])
+def test_each_patient_who_is_not_tested_on_is_validated_on_in_exactly_one_fold(name, entries):
+    folds = [split(entries, DataSettings(split=name, folds=5, fold=fold)) for fold in range(5)]
+    assert len({tuple(part == "test" for part in parts) for parts in folds}) == 1
+    patients = {film.patient for film, part in zip(entries, folds[0], strict=True) if part != "test"}
+    validated = Counter()
+    for parts in folds:
+        own = {film.patient for film, part in zip(entries, parts, strict=True) if part == "validation"}
+        trained = {film.patient for film, part in zip(entries, parts, strict=True) if part == "train"}
+        assert own | trained == patients and not own & trained
+        validated.update(own)
+    assert validated == dict.fromkeys(patients, 1)
+
+
 def test_the_papers_split_and_its_leak_are_reproduced(entries, raw):
-    parts = paper_split(entries)
+    parts = split(entries, DataSettings(split="paper", split_seed=5))
     found = [(image, patient) for image, patient, labels in raw if labels]
     np.random.seed(42)
     order = np.random.permutation(len(found))
     validated, trained = [found[i] for i in order[:10351]], [found[i] for i in order[10351:]]
-    assert parts == dict.fromkeys((i for i, _ in validated), "validation") | dict.fromkeys(
+    assert part_of(entries, parts) == dict.fromkeys((i for i, _ in validated), "validation") | dict.fromkeys(
         (i for i, _ in trained), "train"
     )
     facts = split_facts(entries, parts)
@@ -226,12 +251,6 @@ def test_either_form_of_the_metadata_is_read(small, header):
 )
 def test_an_age_is_in_years_or_unknown(text, years):
     assert age_in_years(text) == years
-
-
-def test_the_same_seed_draws_the_same_patients_and_another_seed_others():
-    entries = [Entry(f"{n}.png", f"p{n // 2}", 50, "F", "PA", (n % 2,) + (0,) * 13) for n in range(400)]
-    assert draw_patients(entries, 1, 0.25) == draw_patients(entries, 1, 0.25) != draw_patients(entries, 2, 0.25)
-    assert len(draw_patients(entries, 3, 0.25)) == 50
 
 
 def test_an_empty_folder_is_filled_and_a_full_one_is_left_alone(small, labels, tmp_path):
@@ -334,6 +353,15 @@ def test_the_other_splits_need_no_lists(split, sizes, small, labels, tmp_path):
     assert labels(path, "--split", split) == ""
     assert {part: own["images"] for part, own in read_json(tmp_path / "out" / "split.json")["parts"].items()} == sizes
     assert Counter(row["part"] for row in read_rows(tmp_path / "out" / "split.csv")) == sizes
+    assert {row["official"] for row in read_rows(tmp_path / "out" / "labels.csv")} == {""}
+
+
+def test_nihs_part_is_written_with_any_split_where_its_lists_are(small, labels, tmp_path):
+    assert labels(small(), "--split", "paper") == ""
+    assert Counter(row["official"] for row in read_rows(tmp_path / "out" / "labels.csv")) == {
+        "train_val": 30,
+        "test": 10,
+    }
 
 
 def test_lists_may_stand_elsewhere(small, labels, tmp_path):
@@ -370,6 +398,13 @@ def test_missing_films_are_left_out_and_no_image_changes_its_part(small, labels,
     assert read_rows(tmp_path / "out" / "split.csv") == read_rows(tmp_path / "all" / "split.csv")[:33]
 
 
+def test_a_film_that_stands_there_twice_is_refused(small, labels, films, tmp_path):
+    (films / "copy").mkdir()
+    (films / "copy" / "00000003_000.jpg").touch()
+    said = "films holds more than one film of 1 images: 00000003_000.png"
+    refused(labels(small(), "--films", films, "--allow-missing"), tmp_path, said)
+
+
 def test_a_folder_without_any_film_is_refused(small, labels, tmp_path):
     (tmp_path / "films").mkdir()
     refused(labels(small(), "--films", tmp_path / "films", "--allow-missing"), tmp_path, "holds none of the 40 images")
@@ -380,9 +415,10 @@ def test_a_folder_without_any_film_is_refused(small, labels, tmp_path):
     ("options", "said"),
     [
         (("--allow-missing",), "--allow-missing needs --films"),
-        (("--validation-share", "0"), "--validation-share 0.0 is not above 0"),
-        (("--validation-share", "nan"), "--validation-share nan"),
-        (("--seed", "-1"), "--seed -1 is below 0"),
+        (("--folds", "1"), "data.folds Input should be greater than or equal to 2"),
+        (("--folds", "16"), "15 patients to train on cannot be divided into 16 folds"),
+        (("--folds", "4", "--fold", "4"), "data.fold 4 must be below data.folds 4"),
+        (("--seed", "-1"), "data.split_seed Input should be greater than or equal to 0"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(options, said, small, labels, tmp_path):

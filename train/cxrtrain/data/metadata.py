@@ -3,18 +3,15 @@
 import csv
 import gzip
 import io
-import os
-import re
 import zlib
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 from cxrbundle.labels import FINDINGS
 
+from cxrtrain.data.films import Film
+from cxrtrain.data.tables import age_in_years, name_culprits
 from cxrtrain.errors import FilmsError
 
 NO_FINDING = "No Finding"
@@ -29,41 +26,10 @@ COLUMNS = {
 }
 # Without these a row is of no use; age, sex and view may be blank.
 REQUIRED = ("image", "labels", "patient")
-CULPRITS = 5
-# The 2017 form holds ages up to 414.
-OLDEST = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row of the metadata.
-
-    Attributes
-    ----------
-    image : str
-        File name in ChestX-ray14.
-    age : int or None
-        In whole years; None where the metadata states none that a person can have.
-    labels : tuple of int
-        0 or 1 for each finding, in the order of the contract.
-    """
-
-    image: str
-    patient: str
-    age: int | None
-    sex: str
-    view: str
-    labels: tuple[int, ...]
-
-
-def name_culprits(culprits: Collection[str]) -> str:
-    """Return the first few culprits and how many more there are."""
-    more = len(culprits) - CULPRITS
-    return ", ".join(list(culprits)[:CULPRITS]) + (f" and {more} more" if more > 0 else "")
-
-
-def read_metadata(path: Path) -> list[Entry]:
-    """Read the rows of the metadata, in the order of the file.
+def read_metadata(path: Path) -> list[Film]:
+    """Read the rows of the metadata, in the order of the file: films without a path.
 
     Raises
     ------
@@ -74,7 +40,7 @@ def read_metadata(path: Path) -> list[Entry]:
     places = _places(path, header)
     cells = [_pick(row, places) for row in rows]
     _check(path, cells)
-    return [_entry(row) for row in cells]
+    return [_film(row) for row in cells]
 
 
 def _read_table(path: Path) -> list[list[str]]:
@@ -132,8 +98,8 @@ def _check(path: Path, rows: list[dict[str, str]]) -> None:
         raise FilmsError(f"{path} has '{NO_FINDING}' beside another label in {len(torn)} images: {name_culprits(torn)}")
 
 
-def _entry(row: dict[str, str]) -> Entry:
-    return Entry(
+def _film(row: dict[str, str]) -> Film:
+    return Film(
         image=row["image"],
         patient=row["patient"],
         age=age_in_years(row["age"]),
@@ -148,48 +114,3 @@ def _entry(row: dict[str, str]) -> Entry:
 def _labels(text: str) -> tuple[int, ...]:
     present = text.split("|")
     return tuple(int(finding in present) for finding in FINDINGS)
-
-
-def age_in_years(text: str) -> int | None:
-    """Return an age in whole years; NIH wrote "58", and "058Y", "013M" or "010D" in the first release."""
-    match = re.fullmatch(r"(\d{1,3})([YMD]?)", text)
-    if not match:
-        return None
-    years = int(match[1]) // {"M": 12, "D": 365}.get(match[2], 1)
-    return years if years <= OLDEST else None
-
-
-def label_rows(entries: list[Entry]) -> np.ndarray:
-    """Return the labels: int64, shape (images, findings)."""
-    return np.array([entry.labels for entry in entries], np.int64).reshape(-1, len(FINDINGS))
-
-
-def cooccurrence(labels: np.ndarray) -> np.ndarray:
-    """Return how many images have both findings, shape (findings, findings); the diagonal has each one's images."""
-    return labels.T @ labels
-
-
-def keep_present(entries: list[Entry], folder: Path, allow_missing: bool) -> list[Entry]:
-    """Return the entries whose film stands in FOLDER or below it, found by its file name.
-
-    Raises
-    ------
-    FilmsError
-        If films are missing that may not be, or all are.
-    """
-    if not folder.is_dir():
-        raise FilmsError(f"{folder} is no folder; name the films' folder with --films")
-    names = _file_names(folder)
-    missing = [entry.image for entry in entries if entry.image not in names]
-    if len(missing) == len(entries):
-        raise FilmsError(f"{folder} holds none of the {len(entries)} images; name the films' folder with --films")
-    if missing and not allow_missing:
-        raise FilmsError(
-            f"{folder} lacks {len(missing)} of {len(entries)} images: {name_culprits(missing)}; "
-            "leave them out with --allow-missing"
-        )
-    return [entry for entry in entries if entry.image in names]
-
-
-def _file_names(folder: Path) -> set[str]:
-    return {name for _, _, files in os.walk(folder, followlinks=True) for name in files}

@@ -1,148 +1,105 @@
-"""Which image is trained on, validated on and tested on: NIH's split, one by patient, and the paper's own."""
+"""Which film is trained on, validated on and tested on."""
 
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
-from cxrbundle.labels import FINDINGS
 
+from cxrtrain.data.films import TEST, TRAIN, TRAIN_VAL, VALIDATION, Film
+from cxrtrain.data.tables import name_culprits
 from cxrtrain.errors import FilmsError
-from cxrtrain.data.films import TEST, TRAIN, VALIDATION
-from cxrtrain.data.metadata import Entry, label_rows, name_culprits
+from cxrtrain.recipe import DataSettings
 
-TRAIN_VAL_LIST, TEST_LIST = "train_val_list.txt", "test_list.txt"
-PATIENT_TEST_SHARE = 0.2
+# One of so many patients is tested on: of all, or of those that the reference network never saw, of whom the
+# others are worth more in training.
+PATIENTS_PER_TEST, UNSEEN_PER_TEST = 5, 2
 # Elkins et al. 2020: the seed and the share of their data block.
 PAPER_SEED = 42
 PAPER_SHARE = 0.2
 
-Parts = dict[str, str]
+# Of each patient: how many films have the rarest of their findings, and its place among the findings.
+Strata = dict[str, tuple[int, int]]
 
 
-def read_list(path: Path) -> list[str]:
-    """Read one of NIH's lists: an image on each line.
+def split(films: list[Film], settings: DataSettings) -> list[str]:
+    """Return the part of each film: "train", "validation" or "test", or blank for one that is left out.
 
-    Raises
-    ------
-    FilmsError
-        If it cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8").split()
-    except OSError as err:
-        reason = f"cannot be read ({err.strerror})"
-        raise FilmsError(f"{path} {reason}; name its folder with --lists, or take --split patient") from err
-    except UnicodeDecodeError as err:
-        raise FilmsError(f"{path} is not a list of images; download it again") from err
+    Except with "paper", no patient stands in two parts. What is not tested on is divided into `folds`, of which
+    one is validated on.
 
-
-def official_split(entries: list[Entry], lists: Path, seed: int, share: float) -> Parts:
-    """Return the part of each image in NIH's split; SHARE of train_val's patients are for validation.
+    - "official": NIH's test list is tested on.
+    - "reference": half of the patients that the reference network never saw are tested on, so that both networks
+      can be measured on the same films.
+    - "patient": a fifth of the patients is tested on.
+    - "paper": the split of Elkins et al. 2020, by film and with a seed of its own: the first fifth of all films with
+      a finding, once permuted, are validated on. Patients stand in both of its parts, so it is here to reproduce
+      their figures only.
 
     Raises
     ------
     FilmsError
-        If the lists and the entries are not of the same images.
+        If the films do not say their part in the official or the reference split, or are of too few patients.
     """
-    train_val, test = read_list(lists / TRAIN_VAL_LIST), read_list(lists / TEST_LIST)
-    _check_lists(lists, {entry.image for entry in entries}, train_val, test)
-    tested = set(test)
-    rest = [entry for entry in entries if entry.image not in tested]
-    return dict.fromkeys(test, TEST) | _by_patient(rest, draw_patients(rest, seed, share), VALIDATION)
+    if settings.split == "paper":
+        return _paper_split(films)
+    strata = _rarest_findings(films)
+    tested = {"official": _official_test, "reference": _reference_test, "patient": _patient_test}[settings.split]
+    test = tested(films, strata, settings.split_seed)
+    rest = {patient: stratum for patient, stratum in strata.items() if patient not in test}
+    validation = _draw(rest, settings.folds, settings.split_seed, settings.fold)
+    if not validation:
+        raise FilmsError(f"{len(rest)} patients to train on cannot be divided into {settings.folds} folds")
+    part = dict.fromkeys(strata, TRAIN) | dict.fromkeys(validation, VALIDATION) | dict.fromkeys(test, TEST)
+    return [part[film.patient] for film in films]
 
 
-def _check_lists(lists: Path, images: set[str], train_val: list[str], test: list[str]) -> None:
-    if both := sorted(set(train_val) & set(test)):
+def _official_test(films: list[Film], strata: Strata, seed: int) -> set[str]:
+    if unlisted := [film.image for film in films if not film.official]:
         raise FilmsError(
-            f"{lists}: {len(both)} images stand in {TRAIN_VAL_LIST} and {TEST_LIST}: {name_culprits(both)}"
+            f"{len(unlisted)} of {len(films)} films have no part in NIH's official split: {name_culprits(unlisted)}; "
+            "run `cxrtrain labels` with NIH's two lists, or take another split"
         )
-    for name, listed in ((TRAIN_VAL_LIST, train_val), (TEST_LIST, test)):
-        if unknown := [image for image in listed if image not in images]:
-            raise FilmsError(f"{lists / name} has {len(unknown)} images without metadata: {name_culprits(unknown)}")
-    if unlisted := sorted(images.difference(train_val, test)):
-        raise FilmsError(f"{lists}: {len(unlisted)} images stand in neither list: {name_culprits(unlisted)}")
+    test, rest = ({film.patient for film in films if film.official == part} for part in (TEST, TRAIN_VAL))
+    if both := sorted(test & rest):
+        raise FilmsError(f"{len(both)} patients stand in both parts of NIH's official split: {name_culprits(both)}")
+    return test
 
 
-def patient_split(entries: list[Entry], seed: int, share: float) -> Parts:
-    """Return the part of each image: a fifth of all patients for testing, SHARE of all for validation."""
-    tested = draw_patients(entries, seed, PATIENT_TEST_SHARE)
-    rest = [entry for entry in entries if entry.patient not in tested]
-    validated = draw_patients(rest, seed, share / (1 - PATIENT_TEST_SHARE))
-    return _by_patient(entries, tested, TEST) | _by_patient(rest, validated, VALIDATION)
+def _reference_test(films: list[Film], strata: Strata, seed: int) -> set[str]:
+    unseen = {film.patient for film in films if film.reference == TEST}
+    if not unseen:
+        raise FilmsError(
+            "no film has a part in the split of the reference network (split_chexnet of a manifest); "
+            "take another split, such as patient"
+        )
+    return _draw({patient: strata[patient] for patient in unseen}, UNSEEN_PER_TEST, seed)
 
 
-def paper_split(entries: list[Entry]) -> Parts:
-    """Return the split of Elkins et al. 2020, by image: of those with a finding the first fifth, once permuted.
-
-    It is here to reproduce their figures. Patients stand in both of its parts, so nothing else is to be
-    quoted on it.
-    """
-    found = [entry.image for entry in entries if any(entry.labels)]
-    # The stream of `np.random.seed(42); np.random.permutation(n)`, without touching the global one.
-    order = np.random.RandomState(PAPER_SEED).permutation(len(found))
-    validated = {found[i] for i in order[: int(PAPER_SHARE * len(found))]}
-    return {image: VALIDATION if image in validated else TRAIN for image in found}
+def _patient_test(films: list[Film], strata: Strata, seed: int) -> set[str]:
+    return _draw(strata, PATIENTS_PER_TEST, seed)
 
 
-def _by_patient(entries: list[Entry], chosen: set[str], part: str) -> Parts:
-    """Return PART for the chosen patients' images, and training for all others."""
-    return {entry.image: part if entry.patient in chosen else TRAIN for entry in entries}
-
-
-def draw_patients(entries: list[Entry], seed: int, share: float) -> set[str]:
-    """Return SHARE of the patients, stratified by each one's rarest finding and number of images.
-
-    All patients are put in one line, alike ones side by side in random order, and taken at even
-    distances from a random start: so the images and every finding are divided much as the patients are.
-    """
-    rarest = _rarest_findings(entries)
-    images = Counter(entry.patient for entry in entries)
-    random = np.random.default_rng(seed)
-    line = sorted(rarest)
-    random.shuffle(line)
-    line.sort(key=lambda patient: (rarest[patient], images[patient]))
-    marks = np.floor(np.arange(len(line) + 1) * share + random.random())
-    return {patient for patient, step in zip(line, np.diff(marks), strict=True) if step}
-
-
-def _rarest_findings(entries: list[Entry]) -> dict[str, int]:
-    """Return the rank by rarity of each patient's rarest finding; 14 for a patient without any."""
-    order = np.argsort(label_rows(entries).sum(axis=0), kind="stable")
-    rank = {int(finding): place for place, finding in enumerate(order)}
-    rarest: dict[str, int] = {}
-    for entry in entries:
-        own = min((rank[i] for i, on in enumerate(entry.labels) if on), default=len(FINDINGS))
-        rarest[entry.patient] = min(own, rarest.get(entry.patient, own))
+def _rarest_findings(films: list[Film]) -> Strata:
+    counts = Counter(finding for film in films for finding, on in enumerate(film.labels) if on)
+    rarest: Strata = {}
+    for film in films:
+        own = min(((counts[i], i) for i, on in enumerate(film.labels) if on), default=(len(films), -1))
+        rarest[film.patient] = min(own, rarest.get(film.patient, own))
     return rarest
 
 
-def split_facts(entries: list[Entry], parts: Parts) -> dict:
-    """Return the size of each part, its images with each finding, and what leaks from training."""
-    members = {part: [e for e in entries if parts.get(e.image) == part] for part in (TRAIN, VALIDATION, TEST)}
-    members = {part: own for part, own in members.items() if own}
-    trained = {entry.patient for entry in members.get(TRAIN, [])}
-    return {
-        "parts": {part: _part_facts(own) for part, own in members.items()},
-        "leakage": {part: leakage(own, trained) for part, own in members.items() if part != TRAIN},
-    }
+def _draw(strata: Strata, n: int, seed: int, fold: int = 0) -> set[str]:
+    """Return every n-th patient, shuffled within each stratum; the n folds share none and leave none out."""
+    order = sorted(strata)
+    np.random.default_rng(seed).shuffle(order)
+    order.sort(key=strata.__getitem__)
+    return set(order[n - 1 - fold :: n])
 
 
-def _part_facts(entries: list[Entry]) -> dict:
-    return {
-        "images": len(entries),
-        "patients": len({entry.patient for entry in entries}),
-        "findings": dict(zip(FINDINGS, label_rows(entries).sum(axis=0).tolist(), strict=True)),
-    }
-
-
-def leakage(entries: list[Entry], trained: set[str]) -> dict:
-    """Return how many images, and patients, are of a patient who is trained on too."""
-    patients = {entry.patient for entry in entries}
-    images = sum(entry.patient in trained for entry in entries)
-    leaked = len(patients & trained)
-    return {
-        "images": images,
-        "share_of_images": round(images / len(entries), 4),
-        "patients": leaked,
-        "share_of_patients": round(leaked / len(patients), 4),
-    }
+def _paper_split(films: list[Film]) -> list[str]:
+    found = [row for row, film in enumerate(films) if any(film.labels)]
+    # The stream of `np.random.seed(42); np.random.permutation(n)`, without touching the global one.
+    order = np.random.RandomState(PAPER_SEED).permutation(len(found))
+    parts = [""] * len(films)
+    for place, drawn in enumerate(order):
+        parts[found[drawn]] = VALIDATION if place < int(PAPER_SHARE * len(found)) else TRAIN
+    return parts

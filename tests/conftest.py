@@ -22,6 +22,12 @@ SHARED_FILMS = REPOSITORY.parent / "shared" / "cxr"
 
 
 @pytest.fixture(scope="session")
+def repository() -> Path:
+    """Return the root of the repository."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
 def shared_films() -> Path:
     """Return the folder of real films that is never part of the repository."""
     if not SHARED_FILMS.is_dir():

@@ -44,22 +44,22 @@ class TransformSettings(Section):
     """How films are changed in training."""
 
     preset: Literal["none", "edge", "paper", "film"] = Field("edge", description="set of random changes")
-    mixup: float = Field(0.0, ge=0, description="Beta parameter of blending two films (Zhang et al., 2018); 0: none")
+    mixup: float = Field(0.4, ge=0, description="Beta parameter of blending two films (Zhang et al., 2018); 0: none")
 
 
 class NetworkSettings(Section):
     """The network."""
 
-    name: Literal[
-        "densenet121", "mobilenet_v2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"
-    ] = Field("efficientnet_lite0", description="body")
+    name: Literal["densenet121", "mobilenet_v2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"] = (
+        Field("efficientnet_lite0", description="body")
+    )
     head: Literal["class-map", "concat-pool"] = Field("class-map", description="head; concat-pool is the paper's")
     weights: Literal["package", "hub", "file", "none"] = Field(
         "package", description="where the body's first weights come from; none: random"
     )
     weights_file: str = Field("", description="safetensors file, for weights = 'file'")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of channels dropped before a class-map head")
-    drop_path: float = Field(0.0, ge=0, lt=1, description="share of residual blocks left out in a step")
+    drop_path: float = Field(0.2, ge=0, lt=1, description="share of residual blocks left out in a step")
     edge: bool = Field(True, description="refuse a network that an Edge TPU cannot run")
 
 
@@ -113,7 +113,6 @@ class RunSettings(Section):
     batch: int = Field(32, ge=2, description="films a step, over all processes together")
     precision: Literal["fp32", "bf16", "fp16"] = Field("bf16", description="of the products in a step")
     patience: int = Field(0, ge=0, description="end a phase after so many epochs without a better validation; 0: never")
-    minutes: float = Field(0, ge=0, description="end training after so many minutes, schedule and all; 0: never")
     compile: bool = Field(False, description="torch.compile the network")
 
 
@@ -130,6 +129,17 @@ class Recipe(Section):
     first: PhaseSettings = PhaseSettings(epochs=12, size=160, thumbnails=True)
     second: PhaseSettings = PhaseSettings(epochs=8)
     run: RunSettings = RunSettings()
+
+    @property
+    def phases(self) -> list[tuple[str, PhaseSettings]]:
+        """The phases that have epochs, in their order, with their names."""
+        both = [("first", self.first), ("second", self.second)]
+        return [(name, phase) for name, phase in both if phase.epochs]
+
+    @property
+    def input_size(self) -> int:
+        """Side of the trained network's input, in pixels: that of the last phase."""
+        return self.phases[-1][1].size
 
     @model_validator(mode="after")
     def _settings_fit_each_other(self) -> "Recipe":
@@ -155,19 +165,28 @@ def read_recipe(path: Path, replaced: dict[str, str] | None = None) -> Recipe:
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except OSError as err:
-        raise RecipeError(f"{path} cannot be read ({err.strerror}); name a TOML file such as those of configs/") from err
+        raise RecipeError(f"{path} cannot be read ({err.strerror}); name a file of train/configs") from err
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as err:
         raise RecipeError(f"{path} is not TOML ({err})") from err
+    return make_recipe(tables, str(path), replaced)
+
+
+def make_recipe(tables: dict[str, Any], origin: str, replaced: dict[str, str] | None = None) -> Recipe:
+    """Return the recipe of nested tables; what they do not say is as in edge-default.
+
+    Raises
+    ------
+    RecipeError
+        With one sentence on the first fault.
+    """
+    whole = Recipe().model_dump()
+    for name, table in tables.items():
+        whole[name] = whole.get(name, {}) | table if isinstance(table, dict) else table
     for name, value in (replaced or {}).items():
         section, key = name.split(".")
-        tables.setdefault(section, {})[key] = value
-    return make_recipe(tables, str(path))
-
-
-def make_recipe(tables: dict[str, Any], origin: str) -> Recipe:
-    """Return the recipe of nested tables, or raise RecipeError with one sentence on the first fault."""
+        whole[section][key] = value
     try:
-        return Recipe.model_validate(tables)
+        return Recipe.model_validate(whole)
     except ValidationError as err:
         first = err.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))

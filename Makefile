@@ -1,4 +1,4 @@
-# CXR Box. `make help` lists what there is; FILMS, STATE, HOST, PORT and RUN may be set on the command line.
+# CXR Box. `make help` lists what there is; names in capitals may be set on the command line.
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -7,13 +7,17 @@ STATE ?= state
 HOST ?= 127.0.0.1
 PORT ?= 8080
 DATA ?= ../shared/cxr
-RUN ?= runs/edge-default
+PREPARED ?= runs/prepared
+RECIPE ?= train/configs/edge-default.toml
+SPLIT ?= reference
+NAME = $(basename $(notdir $(RECIPE)))
+RUN ?= runs/$(NAME)
 BUNDLE ?= models/bundles/cxr-demo-lite0
 
-.PHONY: help setup run lint test bench train convert pictures clean
+.PHONY: help setup run lint test bench bench-train prepare train seeds report convert pictures clean
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.box  ## make .venv with the box alone (no torch, no tensorflow)
 
@@ -33,8 +37,24 @@ test: .venv/.all  ## install everything and run the tests
 bench: .venv/.all  ## measure the reading of a film; prints JSON
 	@$(BIN)/python tests/bench/bench_reading.py
 
-train: .venv/.all  ## train the network on DATA and write RUN
-	$(BIN)/cxrtrain fit --films "$(DATA)" -o "$(RUN)"
+bench-train: .venv/.all  ## measure the speed of training on DATA; prints JSON
+	@$(BIN)/python tests/bench/bench_training.py "$(DATA)"
+
+prepare: .venv/.all  ## bring the films of DATA to one size, once for all trainings
+	$(BIN)/cxrtrain prepare "$(DATA)" -o "$(PREPARED)"
+
+train: prepare  ## train RECIPE on DATA, split by SPLIT, and write RUN
+	$(BIN)/cxrtrain fit "$(RECIPE)" --films "$(PREPARED)" --data.split "$(SPLIT)" -o "$(RUN)"
+
+seeds: prepare  ## train RECIPE three times, each with its own seed and fold, and compare
+	for n in 1 2 3; do $(BIN)/cxrtrain fit "$(RECIPE)" --films "$(PREPARED)" --data.split "$(SPLIT)" \
+	  --run.seed $$n --data.fold $$((n - 1)) -o "$(RUN)-$$n" || exit 1; done
+	$(BIN)/cxrtrain compare "$(RUN)-1" "$(RUN)-2" "$(RUN)-3" --films "$(DATA)"
+
+report: .venv/.all  ## evaluate and explain RUN, and write RUN/report.html
+	$(BIN)/cxrtrain evaluate "$(RUN)" --films "$(DATA)"
+	$(BIN)/cxrtrain explain "$(RUN)" --films "$(DATA)"
+	$(BIN)/cxrtrain report "$(RUN)" --films "$(PREPARED)"
 
 convert: .venv/.all  ## convert RUN to the default bundle
 	$(BIN)/cxrconvert "$(RUN)" --films "$(DATA)" -o "$(BUNDLE)" --force

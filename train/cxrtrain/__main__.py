@@ -3,37 +3,38 @@
 import argparse
 import logging
 import sys
-from dataclasses import fields
-from pathlib import Path
 
-from cxrtrain.errors import TrainError
-from cxrtrain.learn.fit import Recipe
 from cxrtrain.data.labels_command import add_labels_command
-from cxrtrain.learn.run import run_fit
+from cxrtrain.data.prepare_command import add_prepare_command
+from cxrtrain.errors import TrainError
+from cxrtrain.evaluate.evaluate_command import add_evaluate_command, add_paper_f1_command
+from cxrtrain.explain.explain_command import add_explain_command
+from cxrtrain.learn.fit_command import add_fit_command, add_search_commands
+from cxrtrain.report.compare_command import add_compare_command
+from cxrtrain.report.report_command import add_report_command
+from cxrtrain.transforms.transforms_command import add_transforms_command
+
+COMMANDS = (
+    add_labels_command,
+    add_prepare_command,
+    add_transforms_command,
+    add_search_commands,
+    add_fit_command,
+    add_evaluate_command,
+    add_explain_command,
+    add_report_command,
+    add_compare_command,
+    add_paper_f1_command,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of `cxrtrain`; every setting of the recipe is an option of `fit`."""
+    """Return the parser of `cxrtrain`; each room adds its own commands."""
     parser = argparse.ArgumentParser(prog="cxrtrain", description="Train a network for the box.")
     commands = parser.add_subparsers(dest="command", required=True)
-    fit = commands.add_parser("fit", help="train the edge network and export it")
-    fit.add_argument("--films", type=Path, required=True, help="folder with manifest.csv and its films")
-    fit.add_argument("-o", "--output", type=Path, required=True, help="new folder of the run")
-    fit.add_argument("--limit", type=int, help="use only so many films (a smoke test)")
-    for field in fields(Recipe):
-        option = "--" + field.name.replace("_", "-")
-        if field.type is bool:
-            fit.add_argument(option, action=argparse.BooleanOptionalAction, default=field.default)
-        else:
-            fit.add_argument(option, type=field.type, default=field.default, help=f"default {field.default}")
-    fit.set_defaults(run=_run_fit_command)
-    add_labels_command(commands)
+    for add in COMMANDS:
+        add(commands)
     return parser
-
-
-def _run_fit_command(arguments: argparse.Namespace) -> None:
-    recipe = Recipe(**{field.name: getattr(arguments, field.name) for field in fields(Recipe)})
-    run_fit(recipe, arguments.films, arguments.output, arguments.limit)
 
 
 def main() -> None:

@@ -1,78 +1,62 @@
-"""Random changes to a batch of films in training; evaluation has none (cxrbundle.preprocess).
+"""Preset `edge`: for a small network and few patients.
 
-Geometry makes up for few patients; blur and noise take away what tells one source of films from another.
+Geometry makes up for few patients; coarser grids, other tones and noise take away what tells one source of
+films from another.
 """
-
-import math
 
 import torch
 import torch.nn.functional as nnf
+from kornia.enhance import adjust_contrast_with_mean_subtraction, adjust_gamma
+from torch import Tensor
 
-ROTATION = math.radians(12)
-ZOOM = (0.85, 1.12)
+from cxrtrain.transforms.chance import each, log_uniform, some, uniform
+from cxrtrain.transforms.geometry import turn, warp
+
+# Degrees both ways: how patients lean and films are laid in.
+ROTATION = 12
+# Below 1 for films with wide margins.
+ZOOM = 0.85, 1.12
+# In half sides of the film.
 SHIFT = 0.06
-# Part of the films redrawn through a coarser grid, and how coarse it may be.
+# The heart changes sides, which costs little: few findings depend on the side.
+MIRROR_SHARE = 0.5
+# Films redrawn through a coarser grid, and how coarse it may be: a poorer scanner.
 COARSE_SHARE = 0.5
-COARSEST = 0.35
-GAMMA = 0.35
-CONTRAST = 0.25
+COARSE = 0.35, 0.9
+# Tones differ from one maker's processing to the next.
+GAMMA = 0.7, 1.42
+CONTRAST = 0.75, 1.25
+# Standard deviation, of white.
 NOISE = 0.03
 
 
-def augment(films: torch.Tensor, size: int, random: torch.Generator) -> torch.Tensor:
-    """Return randomly changed films.
-
-    Parameters
-    ----------
-    films : Tensor of uint8, shape (n, height, width)
-    size : int
-        Side of the result, in pixels.
-    random : Generator
-
-    Returns
-    -------
-    Tensor of float32, shape (n, size, size), 0..255
-    """
-    grey = films.unsqueeze(1).float() / 255
-    grey = nnf.grid_sample(grey, _grid(len(films), size, random), padding_mode="zeros", align_corners=False)
-    grey = _coarsen(grey, random)
-    return _tone(grey, random).squeeze(1) * 255
+def change_edge(films: Tensor, size: int) -> Tensor:
+    """Return changed films: Tensor, shape (n, 1, size, size), of films of shape (n, 1, side, side), both 0..1."""
+    return _add_noise(_change_tone(_coarsen(_move(films, size)))).clamp(0, 1)
 
 
-def _uniform(n: int, low: float, high: float, random: torch.Generator) -> torch.Tensor:
-    return torch.rand(n, generator=random) * (high - low) + low
+def _move(films: Tensor, size: int) -> Tensor:
+    """Turn, zoom, shift, and mirror; the rest is black, as beyond the film."""
+    matrix = turn(uniform(films, -ROTATION, ROTATION), uniform(films, *ZOOM))
+    matrix[some(films, MIRROR_SHARE), :, 0] *= -1
+    shift = torch.stack([uniform(films, -SHIFT, SHIFT) for _ in range(2)], dim=1)
+    return warp(films, matrix, shift, size, "zeros")
 
 
-def _grid(n: int, size: int, random: torch.Generator) -> torch.Tensor:
-    """Return sampling grids, shape (n, size, size, 2): rotation, zoom, shift, and a mirror for half of them."""
-    angle = _uniform(n, -ROTATION, ROTATION, random)
-    zoom = _uniform(n, *ZOOM, random)
-    mirror = (torch.rand(n, generator=random) < 0.5).float() * 2 - 1
-    cosine, sine = torch.cos(angle) / zoom, torch.sin(angle) / zoom
-    shift = [_uniform(n, -SHIFT, SHIFT, random) for _ in range(2)]
-    rows = [
-        torch.stack([cosine * mirror, -sine, shift[0]], 1),
-        torch.stack([sine * mirror, cosine, shift[1]], 1),
-    ]
-    return nnf.affine_grid(torch.stack(rows, 1), [n, 1, size, size], align_corners=False)
+def _coarsen(films: Tensor) -> Tensor:
+    """Redraw some films through a coarser grid; the grid is one for the batch, so that it stays one step."""
+    chosen = some(films, COARSE_SHARE)
+    scale = float(torch.empty(1).uniform_(*COARSE))
+    if chosen.any():
+        coarse = nnf.interpolate(films[chosen], scale_factor=scale, mode="bilinear", antialias=True)
+        films[chosen] = nnf.interpolate(coarse, size=films.shape[-2:], mode="bilinear")
+    return films
 
 
-def _coarsen(grey: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    """Redraw some of the films through one coarser grid, as a poorer scanner would have."""
-    chosen = torch.rand(len(grey), generator=random) < COARSE_SHARE
-    if not chosen.any():
-        return grey
-    scale = float(_uniform(1, COARSEST, 0.9, random))
-    coarse = nnf.interpolate(grey[chosen], scale_factor=scale, mode="bilinear", antialias=True)
-    grey[chosen] = nnf.interpolate(coarse, size=grey.shape[-2:], mode="bilinear")
-    return grey
+def _change_tone(films: Tensor) -> Tensor:
+    films = adjust_gamma(films, log_uniform(films, *GAMMA))
+    return adjust_contrast_with_mean_subtraction(films, uniform(films, *CONTRAST))
 
 
-def _tone(grey: torch.Tensor, random: torch.Generator) -> torch.Tensor:
-    """Change gamma and contrast, and add noise."""
-    n = len(grey)
-    gamma = torch.exp(_uniform(n, -GAMMA, GAMMA, random)).view(n, 1, 1, 1)
-    contrast = (1 + _uniform(n, -CONTRAST, CONTRAST, random)).view(n, 1, 1, 1)
-    middle = grey.mean(dim=(2, 3), keepdim=True)
-    noise = torch.randn(grey.shape, generator=random) * _uniform(n, 0, NOISE, random).view(n, 1, 1, 1)
-    return ((grey.clamp(0, 1) ** gamma - middle) * contrast + middle + noise).clamp(0, 1)
+def _add_noise(films: Tensor) -> Tensor:
+    return films + torch.randn_like(films) * each(uniform(films, 0, NOISE))

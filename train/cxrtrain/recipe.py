@@ -57,7 +57,7 @@ class NetworkSettings(Section):
     weights: Literal["package", "hub", "file", "none"] = Field(
         "package", description="where the body's first weights come from; none: random"
     )
-    weights_file: str = Field("", description="safetensors file, for weights = 'file'")
+    weights_file: str = Field("", description="safetensors file of a body or a whole network, for weights = 'file'")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of channels dropped before a class-map head")
     drop_path: float = Field(0.2, ge=0, lt=1, description="share of residual blocks left out in a step")
     edge: bool = Field(True, description="refuse a network that an Edge TPU cannot run")

@@ -19,11 +19,11 @@ from cxrtrain.learn.measure import PREDICTIONS, Answers, ask, measure, write_pre
 from cxrtrain.learn.training import train
 from cxrtrain.learn.world import join_world
 from cxrtrain.networks.export import export_run
-from cxrtrain.networks.network import INPUT_SCALE, INPUT_ZERO, Network, save_network
+from cxrtrain.networks.network import INPUT_SCALE, INPUT_ZERO, NETWORK, RECIPE, Network, save_network
 from cxrtrain.recipe import Recipe, write_recipe
 
 log = logging.getLogger(__name__)
-RECIPE, FILMS, NETWORK, RUN = "recipe.toml", "films.csv", "network.safetensors", "run.json"
+FILMS, RUN = "films.csv", "run.json"
 FILM_COLUMNS = ("path", "name", "patient", "source", "thumbnail", "part", "age", "sex", "view", *FINDINGS)
 
 

@@ -1,32 +1,34 @@
-"""Hand a trained network over: the body as ONNX, the head as arrays, and what is known of both."""
+"""Hand a trained network over to convert/: the body as ONNX, the head as arrays."""
 
-import json
+import copy
+import warnings
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
-from cxrtrain.networks.network import EdgeNetwork
+from cxrtrain.networks.network import Network
 
-BODY, HEAD, NETWORK, RUN = "body.onnx", "head.safetensors", "network.safetensors", "run.json"
+BODY, HEAD = "body.onnx", "head.safetensors"
 
 
-def export_run(network: EdgeNetwork, facts: dict, size: int, folder: Path) -> None:
-    """Write the body (ONNX, NCHW, scaled input), the head's weights, all weights, and run.json."""
-    network.eval().to(memory_format=torch.contiguous_format)
-    torch.onnx.export(
-        network.body,
-        (torch.zeros(1, 3, size, size),),
-        folder / BODY,
-        dynamo=True,
-        opset_version=18,
-        external_data=False,
-        input_names=["film"],
-        output_names=["features"],
-        verbose=False,
-    )
-    linear = network.linear
-    head = {"weight": linear.weight.detach().contiguous(), "bias": linear.bias.detach().contiguous()}
-    save_file(head, folder / HEAD)
-    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / NETWORK)
-    (folder / RUN).write_text(json.dumps(facts, indent=2, allow_nan=False) + "\n")
+def export_run(network: Network, size: int, folder: Path) -> None:
+    """Write the body (ONNX, NCHW, scaled input) and the head's weights (as cxrbundle.head names them).
+
+    The network itself stays as it is.
+    """
+    network = copy.deepcopy(network).cpu().float().eval().to(memory_format=torch.contiguous_format)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's exporter calls what torch deprecates
+        torch.onnx.export(
+            network.body,
+            (torch.zeros(1, 3, size, size),),
+            folder / BODY,
+            dynamo=True,
+            opset_version=18,
+            external_data=False,
+            input_names=["film"],
+            output_names=["features"],
+            verbose=False,
+        )
+    save_file(network.head.arrays(), folder / HEAD)

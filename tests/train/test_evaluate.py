@@ -485,3 +485,11 @@ def test_the_real_reference_is_measured_on_its_test_split_only(shared_films):
     assert len(own) > 300 and {rows[i]["split_chexnet"] for i in own} == {"test"}
     effusion = [int(rows[i]["Effusion"]) for i in own]
     assert scores.shape == (len(own), 2) and roc_auc_score(effusion, scores[:, 0]) > 0.8
+
+
+def test_a_run_in_which_one_finding_alone_has_a_threshold_is_evaluated(tmp_path):
+    run = write_run(tmp_path / "run")
+    # The labels are the last columns: on validation films none but the first finding.
+    edit(run, "films.csv", lambda i, row: [*row[:-13], *["0"] * 13] if i < 100 else row)
+    averages = evaluate_run(run, "test", None, 20).figures["averages"]
+    assert averages["youden"]["findings"] == 1 and averages["half"]["findings"] == 14

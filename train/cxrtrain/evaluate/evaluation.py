@@ -207,8 +207,8 @@ def _averages(own: Predictions, fit: Fit) -> dict:
         if columns:
             called = call(own.logits[:, columns], [fit.thresholds[i][rule] for i in columns])
             truth = own.labels[:, columns]
-            # A task of one finding has two classes, as in the paper.
-            pair = (truth[:, 0], called[:, 0]) if len(own.findings) == 1 else (truth, called)
+            # One finding has two classes, as in the paper.
+            pair = (truth[:, 0], called[:, 0]) if len(columns) == 1 else (truth, called)
             tables[rule] = {"findings": len(columns)} | decision_table(*pair)
     return tables
 

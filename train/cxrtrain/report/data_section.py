@@ -65,7 +65,7 @@ def _leakage(facts: dict) -> Text:
         else f"no {part} film is of a patient who is trained on"
         for part, own in facts["leakage"].items()
     ]
-    compared = "In the paper it is 83.0 % of the validation films, because films were drawn and not patients."
+    compared = "In the paper it is 83.3 % of the validation films, because films were drawn and not patients."
     return Text(f"Leakage: {'; '.join(sentences)}. {compared}")
 
 

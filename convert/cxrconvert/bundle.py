@@ -15,8 +15,9 @@ from cxrbundle.manifest import MANIFEST, PLAIN_NAME, Manifest
 
 from cxrconvert.card import write_card
 from cxrconvert.errors import OutputError
+from cxrconvert.licences import write_licences
 
-BODY, HEAD, GOLDEN, CARD = "body.tflite", "head.npz", "golden.npz", "card.md"
+BODY, HEAD, GOLDEN, CARD, LICENCES = "body.tflite", "head.npz", "golden.npz", "card.md", "LICENCES.md"
 # A bundle travels on a stick and in a wheel.
 MOST_BYTES = 12_000_000
 
@@ -33,7 +34,7 @@ def write_bundle(
     manifest : Manifest
         With no files yet: their SHA-256 are filled in here.
     golden : dict of str to ndarray
-        "seeds" int64 and "logits" float32.
+        "seeds" int64, "logits" float32 and, where there are any, "maps" float16.
     force : bool
         Replace a folder that is there.
 
@@ -49,6 +50,7 @@ def write_bundle(
         np.savez(new / HEAD, **{field.name: getattr(head, field.name) for field in dataclasses.fields(head)})
         np.savez(new / GOLDEN, **golden)
         (new / CARD).write_text(write_card(manifest), "utf-8")
+        (new / LICENCES).write_text(write_licences(manifest), "utf-8")
         digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(new.iterdir())}
         (new / MANIFEST).write_text(dataclasses.replace(manifest, files=digests).to_json(), "utf-8")
         total = sum(path.stat().st_size for path in new.iterdir())

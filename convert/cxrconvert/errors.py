@@ -27,3 +27,31 @@ class NotForEdgeTpuError(ConvertError, ValueError):
 
 class OutputError(ConvertError, OSError):
     """The bundle's folder cannot be written."""
+
+
+class NotTfliteError(ConvertError, ValueError):
+    """A file is no TFLite file, or a damaged one."""
+
+
+class NotCompiledError(ConvertError, ValueError):
+    """A TFLite file was not made by the Edge TPU compiler."""
+
+
+class CompilerSettingsError(ConvertError, ValueError):
+    """The settings of the Edge TPU compiler contradict each other, or are of the wrong kind."""
+
+
+class NoCompilerError(ConvertError, FileNotFoundError):
+    """There is no Edge TPU compiler where the settings say."""
+
+
+class CompilerError(ConvertError, RuntimeError):
+    """The Edge TPU compiler ran, and did not come to an end."""
+
+
+class SigningKeyError(ConvertError, ValueError):
+    """A private key cannot be read, or its passphrase is missing or wrong."""
+
+
+class BodyError(ConvertError, RuntimeError):
+    """The body of a bundle does not load, or is not the one that its manifest describes."""

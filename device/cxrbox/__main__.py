@@ -25,7 +25,12 @@ def build_parser() -> argparse.ArgumentParser:
     read = commands.add_parser("read", help="read films now and print what they show")
     read.add_argument("files", nargs="+", type=Path, metavar="FILE")
     read.add_argument("--json", action="store_true", help="print one JSON object a line")
-    Settings.add_options(read, "bundle", "threads")
+    selftest = commands.add_parser(
+        "selftest", help="read the bundle's golden films and compare with the day it was made"
+    )
+    selftest.add_argument("--json", action="store_true", help="print one JSON object")
+    for command in (read, selftest):
+        Settings.add_options(command, "bundle", "trusted_keys", "allow_unsigned", "threads")
     for name, help_text in (
         ("run", "run the whole box: watch a folder, read its films, serve the page"),
         ("intake", "run only the part that watches the folder"),
@@ -46,6 +51,10 @@ def _run(options: argparse.Namespace) -> int:
         from cxrbox.command_read import read_films
 
         return read_films(options.files, Settings.from_options(options), options.json)
+    if options.command == "selftest":
+        from cxrbox.command_selftest import run_selftest
+
+        return run_selftest(Settings.from_options(options), options.json)
     if options.command == "demo":
         from cxrbox.demo import copy_demo_films
 

@@ -18,7 +18,7 @@ NOTICE = "not a diagnosis"
 
 def read_films(films: list[Path], settings: Settings, as_json: bool) -> int:
     """Read films and print one line for each; return 0 only if all were read, else 1."""
-    reader = open_reader(settings.bundle, settings.threads)
+    reader = open_reader(settings)
     refused = 0
     for film in films:
         answer = describe(reader, film)

@@ -25,9 +25,9 @@ def run_reader(settings: Settings, stopped) -> None:
     """Read films until `stopped()`."""
     store = Store(settings.state)
     store.requeue_interrupted()
-    reader = open_reader(settings.bundle, settings.threads)
+    reader = open_reader(settings)
     _bound_memory(settings.memory_mb)
-    log.info("reading with %s on %s", reader.bundle.title, reader.body.backend)
+    log.info("reading with %s (%s) on %s", reader.bundle.title, reader.trust, reader.body.backend)
     for film in store.without_picture():
         _redraw(store, reader, film)
     while not stopped():

@@ -19,7 +19,10 @@ class Settings:
 
     films: Path = _setting(Path("films"), "folder that is watched for films")
     state: Path = _setting(Path("state"), "folder of the database and the originals")
-    bundle: Path = _setting(shipped_bundle(), "folder of the bundle that reads the films")
+    bundle: Path = _setting(shipped_bundle(), "folder or .cxrbundle file of the bundle that reads the films")
+    # Owned by root: whoever may write films or state cannot add a key.
+    trusted_keys: Path = _setting(Path("/etc/cxrbox/keys"), "folder of the public keys that may sign a bundle")
+    allow_unsigned: bool = _setting(False, "read with a bundle that no trusted key signed")
     host: str = _setting("127.0.0.1", "address the page is served at; 0.0.0.0 serves the LAN")
     port: int = _setting(8080, "port of the page", 1, 65535)
     threads: int = _setting(2, "threads of the interpreter", 1, 64)
@@ -46,7 +49,8 @@ class Settings:
             if not names or setting.name in names:
                 option = "--" + setting.name.replace("_", "-")
                 help_text = f"{setting.metadata['help']} (default {_shown(setting.default)})"
-                parser.add_argument(option, type=setting.type, default=setting.default, help=help_text)
+                kind = {"action": "store_true"} if setting.type is bool else {"type": setting.type}
+                parser.add_argument(option, default=setting.default, help=help_text, **kind)
 
     @classmethod
     def from_options(cls, options: argparse.Namespace) -> "Settings":
@@ -56,10 +60,18 @@ class Settings:
 
     def to_options(self) -> list[str]:
         """Return the command-line options that give these settings again."""
-        pairs = ((f"--{s.name.replace('_', '-')}", str(getattr(self, s.name))) for s in fields(self))
-        return [word for pair in pairs for word in pair]
+        words = []
+        for setting in fields(self):
+            option, value = f"--{setting.name.replace('_', '-')}", getattr(self, setting.name)
+            if setting.type is not bool:
+                words += [option, str(value)]
+            elif value:
+                words.append(option)
+        return words
 
 
 def _shown(default) -> str:
-    """Return a default as help shows it: a path by its name, so that the text is the same on every machine."""
-    return default.name if isinstance(default, Path) else str(default)
+    """Return a default as help shows it, the same on every machine: of the shipped bundle only the name."""
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return default.name if default == shipped_bundle() else str(default)

@@ -1,15 +1,19 @@
-"""A bundle: the folder that convert/ hands to the box, loaded only if every file is the one its manifest names."""
+"""A bundle: what convert/ hands to the box, loaded only if every file is the one its manifest names."""
 
 import hashlib
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cxrbundle.errors import ManifestError, TamperedError
+from cxrbundle.arrays import read_arrays
+from cxrbundle.errors import ManifestError
 from cxrbundle.head import Head, build_head
-from cxrbundle.manifest import MANIFEST, Manifest, read_manifest
+from cxrbundle.manifest import Manifest
+from cxrbundle.package import Package, read_package
+
+# Each is read at every start of the box.
+MOST_GOLDEN_FILMS = 64
 
 
 @dataclass(frozen=True)
@@ -21,10 +25,13 @@ class Golden:
     seeds : ndarray of int64, shape (films,)
         Each draws one film with `cxrbundle.phantom.draw_phantom`.
     logits : ndarray of float32, shape (films, findings)
+    maps : ndarray of float16, shape (films, findings, height, width), or None
+        Class activation maps; a bundle of an earlier release has none.
     """
 
     seeds: np.ndarray
     logits: np.ndarray
+    maps: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -51,34 +58,35 @@ class Bundle:
     @property
     def title(self) -> str:
         """Name and version as shown to people."""
-        return f"{self.manifest.name} {self.manifest.version}"
+        return self.manifest.title
 
 
-def load_bundle(folder: Path) -> Bundle:
-    """Load a bundle's folder and verify the SHA-256 of every file in it.
+def load_bundle(path: Path) -> Bundle:
+    """Load a bundle's folder or single file and verify every file in it; who signed it is not asked here.
+
+    Raises
+    ------
+    BundleError
+        If it cannot be used; see `read_package` and `build_bundle`.
+    """
+    return build_bundle(read_package(path))
+
+
+def build_bundle(package: Package) -> Bundle:
+    """Return the bundle that verified files hold.
 
     Raises
     ------
     ManifestError
-        If the manifest cannot be used.
-    TamperedError
-        If a file is missing or is not the one the manifest names.
+        If the head or the golden films are not what the manifest speaks of.
     """
-    manifest = read_manifest(folder / MANIFEST)
-    contents = {name: _read_verified(folder / name, digest) for name, digest in manifest.files.items()}
-    golden = _read_arrays(contents[manifest.golden], folder / manifest.golden)
-    if set(golden) != {"seeds", "logits"} or golden["logits"].shape != (
-        golden["seeds"].size,
-        len(manifest.labels),
-    ):
-        raise ManifestError(f"{folder / manifest.golden} must hold seeds and their logits; convert the model again")
-    head = build_head(manifest.head_kind, _read_arrays(contents[manifest.head], folder / manifest.head))
+    manifest, files = package.manifest, package.files
     return Bundle(
         manifest=manifest,
-        digest=sha256_file(folder / MANIFEST),
-        body=contents[manifest.body],
-        head=head,
-        golden=Golden(golden["seeds"], golden["logits"]),
+        digest=package.digest,
+        body=files[manifest.body],
+        head=_read_head(manifest, files[manifest.head], package.path),
+        golden=_read_golden(manifest, files[manifest.golden], package.path),
     )
 
 
@@ -88,20 +96,33 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_verified(path: Path, digest: str) -> bytes:
+def _read_head(manifest: Manifest, content: bytes, path: Path) -> Head:
+    """Return the head, tried on an empty feature map."""
+    weights = read_arrays(content, str(path / manifest.head))
+    head = build_head(manifest.head_kind, weights)
     try:
-        content = path.read_bytes()
-    except OSError as err:
-        raise TamperedError(f"{path} cannot be read ({err.strerror}); copy the bundle again") from err
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise TamperedError(f"{path} is not the file its manifest names (SHA-256 differs); copy the bundle again")
-    return content
+        with np.errstate(all="ignore"):
+            output = head(np.zeros((1, 1, manifest.features.channels), np.float32))
+    except (ValueError, IndexError) as err:
+        raise ManifestError(
+            f"{path / manifest.head} does not fit the features ({err}); convert the model again"
+        ) from err
+    count = len(manifest.labels)
+    if output.logits.shape != (count,) or output.maps.shape != (count, 1, 1) or not np.isfinite(output.logits).all():
+        raise ManifestError(f"{path / manifest.head} gives no logit for each finding; convert the model again")
+    return head
 
 
-def _read_arrays(content: bytes, path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of an .npz; pickled objects are refused by numpy."""
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError) as err:
-        raise ManifestError(f"{path} is no plain numpy archive ({err}); convert the model again") from err
+def _read_golden(manifest: Manifest, content: bytes, path: Path) -> Golden:
+    golden = read_arrays(content, str(path / manifest.golden))
+    seeds = golden.get("seeds", np.zeros(0, np.int64))
+    films, features = seeds.size, manifest.features
+    maps = (films, len(manifest.labels), features.height, features.width)
+    shapes = {"seeds": (films,), "logits": maps[:2], "maps": maps}
+    sound = {"seeds", "logits"} <= set(golden) <= set(shapes) and 1 <= films <= MOST_GOLDEN_FILMS
+    sound = sound and seeds.dtype.kind in "iu" and seeds.min() >= 0
+    if not sound or any(array.shape != shapes[key] for key, array in golden.items()):
+        raise ManifestError(
+            f"{path / manifest.golden} must hold seeds, their logits and perhaps their maps; convert the model again"
+        )
+    return Golden(**golden)

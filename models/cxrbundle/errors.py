@@ -10,7 +10,19 @@ class ManifestError(BundleError, ValueError):
 
 
 class TamperedError(BundleError, ValueError):
-    """A file of the bundle is missing or is not the one its manifest names."""
+    """A file of the bundle is missing, is not the one its manifest names, or was altered after signing."""
+
+
+class ArchiveError(BundleError, ValueError):
+    """The single file of a bundle cannot be read or is not packed as `cxrbundle.archive` packs it."""
+
+
+class UntrustedError(BundleError, PermissionError):
+    """The bundle is unsigned, or signed by a key that is not trusted."""
+
+
+class KeyFileError(BundleError, ValueError):
+    """A file does not hold the public key that it should."""
 
 
 class BlankFilmError(BundleError, ValueError):

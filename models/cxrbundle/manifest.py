@@ -13,7 +13,9 @@ from cxrbundle.preprocess import PREPROCESSING
 from cxrbundle.scores import Calibration, Thresholds
 
 SCHEMA = 1
-MANIFEST = "manifest.json"
+MANIFEST, SIGNATURE = "manifest.json", "signature.json"
+# Thirty times what a manifest has: JSON grows tenfold in memory.
+MOST_BYTES = 1 << 20
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -53,6 +55,11 @@ class Manifest:
     files: dict[str, str]
 
     @property
+    def title(self) -> str:
+        """Name and version as shown to people."""
+        return f"{self.name} {self.version}"
+
+    @property
     def calibrations(self) -> list[Calibration]:
         """Calibrations in the order of the labels."""
         return [self.calibration[label] for label in self.labels]
@@ -62,21 +69,26 @@ class Manifest:
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2, allow_nan=False) + "\n"
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_manifest(content: bytes, path: Path) -> Manifest:
     """Read and check a manifest.json.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    path : Path
+        Where it comes from, for the error.
 
     Raises
     ------
     ManifestError
-        If it is missing, is not JSON, has an unknown schema version, or contradicts itself.
+        If it is not JSON, has an unknown schema version, or contradicts itself.
     """
+    if len(content) > MOST_BYTES:
+        raise ManifestError(f"{path} is larger than {MOST_BYTES} bytes; copy the bundle again")
     try:
-        text = path.read_text("utf-8")
-    except OSError as err:
-        raise ManifestError(f"{path} cannot be read ({err.strerror}); name the folder of a bundle") from err
-    try:
-        raw = json.loads(text)
-    except ValueError as err:
+        raw = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as err:
         raise ManifestError(f"{path} is not JSON ({err}); copy the bundle again") from err
     if not isinstance(raw, dict):
         raise ManifestError(f"{path} holds no JSON object; copy the bundle again")
@@ -129,9 +141,9 @@ def _tensor(raw: Any, where: str) -> Tensor:
     """Return a tensor's description; only uint8 in NHWC is read."""
     tensor = Tensor(**_exactly(Tensor, raw, where))
     for key in ("height", "width", "channels", "zero_point"):
-        value = getattr(tensor, key)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 65535:
-            raise ManifestError(f"{where}.{key} is {value!r}, not a whole number from 0 to 65535")
+        value, least = getattr(tensor, key), 0 if key == "zero_point" else 1
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= 65535:
+            raise ManifestError(f"{where}.{key} is {value!r}, not a whole number from {least} to 65535")
     if not isinstance(tensor.scale, float) or not 0 < tensor.scale < 1e9:
         raise ManifestError(f"{where}.scale is {tensor.scale!r}, not a positive number")
     if (tensor.layout, tensor.dtype) != ("NHWC", "uint8"):
@@ -141,6 +153,9 @@ def _tensor(raw: Any, where: str) -> Tensor:
 
 def _check(manifest: Manifest) -> None:
     """Raise ManifestError where two keys contradict each other or a value is outside the contract."""
+    for key in ("name", "version", "network", "preprocessing", "body", "head", "head_kind", "golden"):
+        if not isinstance(getattr(manifest, key), str):
+            raise ManifestError(f"{key} is {getattr(manifest, key)!r}, not a text")
     if manifest.labels != FINDINGS:
         raise ManifestError(f"labels must be the 14 of ChestX-ray14 in its order: {', '.join(FINDINGS)}")
     if manifest.preprocessing != PREPROCESSING:
@@ -151,7 +166,7 @@ def _check(manifest: Manifest) -> None:
         raise ManifestError("input must be a square picture of 3 channels")
     for key in ("name", "version"):
         value = getattr(manifest, key)
-        if not isinstance(value, str) or not PLAIN_NAME.fullmatch(value):
+        if not PLAIN_NAME.fullmatch(value):
             raise ManifestError(f"{key} is {value!r}; use letters, digits, dot, dash and underscore")
     for key in ("calibration", "thresholds"):
         if tuple(getattr(manifest, key)) != manifest.labels:
@@ -165,6 +180,8 @@ def _check(manifest: Manifest) -> None:
     for name, digest in manifest.files.items():
         if not PLAIN_NAME.fullmatch(name) or not isinstance(digest, str) or not SHA256.fullmatch(digest):
             raise ManifestError(f"files: {name!r} is no plain file name with a SHA-256 in hexadecimal")
+        if name in (MANIFEST, SIGNATURE):
+            raise ManifestError(f"files: {name} vouches for the others and cannot be one of them")
     for key in ("body", "head", "golden"):
         if getattr(manifest, key) not in manifest.files:
             raise ManifestError(f"{key} names {getattr(manifest, key)!r}, which files does not list")

@@ -63,7 +63,7 @@ def main() -> None:
     """Measure and print."""
     defaults = Settings()
     started = time.perf_counter()
-    reader = open_reader(defaults.bundle, defaults.threads)
+    reader = open_reader(defaults)
     result: dict = {
         "bundle": reader.bundle.title,
         "backend": reader.body.backend,

@@ -25,7 +25,7 @@ def test_a_state_folder_inside_the_films_is_refused_by_both_names(tmp_path):
 
 
 def test_the_parts_get_the_settings_of_the_box():
-    settings = Settings(films=Path("a b"), port=81, settle_seconds=0.25, host="0.0.0.0")
+    settings = Settings(films=Path("a b"), port=81, settle_seconds=0.25, host="0.0.0.0", allow_unsigned=True)
     options = build_parser().parse_args(["reader", *settings.to_options()])
     assert Settings.from_options(options) == settings
 

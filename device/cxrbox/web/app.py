@@ -1,8 +1,10 @@
 """The application: routes and what they show."""
 
 from datetime import datetime
+from functools import cache
 from importlib.metadata import version
 
+from cxrbundle.errors import BundleError
 from cxrbundle.labels import readable
 from flask import Flask, Response, abort, current_app, g, jsonify, render_template, request, send_file
 from markdown_it import MarkdownIt
@@ -13,6 +15,7 @@ from cxrbox.maps import unpack_maps
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 from cxrbox.web.heat import draw_heat
+from cxrbox.web.shown_bundle import ShownBundle, read_shown_bundle
 from cxrbox.web.view import finding_rows, verdict
 
 PAGE_LENGTH = 100
@@ -29,6 +32,8 @@ def create_app(settings: Settings) -> Flask:
     """Return the application for one box."""
     app = Flask(__name__)
     app.config["SETTINGS"] = settings
+    # Read at the first request that asks: the reader, not the page, ends a box whose bundle is refused.
+    app.extensions["bundle"] = cache(lambda: read_shown_bundle(settings))
     app.jinja_env.globals.update(
         release=version("cxrbox"), readable=readable, verdict=verdict, finding_rows=finding_rows
     )
@@ -57,6 +62,14 @@ def _store() -> Store:
     if "store" not in g:
         g.store = Store(_settings().state)
     return g.store
+
+
+def _bundle() -> ShownBundle:
+    """Return what is said of the bundle; an error page where it is refused."""
+    try:
+        return current_app.extensions["bundle"]()
+    except BundleError as err:
+        abort(503, sentence(str(err)))
 
 
 def close_store(_error: BaseException | None) -> None:
@@ -165,15 +178,13 @@ def send_heat(film_id: int, finding: str) -> Response:
 
 
 def show_about() -> str:
-    """Show the model's card and the limits of the box."""
-    bundle = _settings().bundle
-    try:
-        card = (bundle / "card.md").read_text("utf-8")
-    except OSError as err:
-        abort(503, f"The card of the bundle cannot be read ({err.strerror}).")
+    """Show why the bundle is trusted, the model's card and the limits of the box."""
+    bundle = _bundle()
+    if bundle.card is None:
+        abort(503, "The bundle has no card.")
     # What a bundle brings is text: its tags are shown, never obeyed.
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    return render_template("about.html", card=Markup(markdown.render(card)))
+    return render_template("about.html", bundle=bundle, card=Markup(markdown.render(bundle.card)))
 
 
 def api_films() -> Response:
@@ -188,7 +199,8 @@ def api_film(film_id: int) -> Response:
 
 def api_health() -> Response:
     """Return what the box is doing, as JSON."""
-    return jsonify(release=version("cxrbox"), films=_store().counts(), bundle=str(_settings().bundle.name))
+    bundle = _bundle()
+    return jsonify(release=version("cxrbox"), films=_store().counts(), bundle=bundle.title, bundle_trust=bundle.trust)
 
 
 def show_error(error: HTTPException):

@@ -10,6 +10,14 @@ from cxrconvert.bodies import Body
 SEEDS = range(6)
 
 
-def golden_logits(body: Body, head: Head, size: int) -> np.ndarray:
-    """Return the logits of the golden films: float32, shape (films, findings)."""
-    return np.array([head(body(to_input(draw_phantom(seed), size))).logits for seed in SEEDS], np.float32)
+def read_golden(body: Body, head: Head, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is said of the golden films.
+
+    Returns
+    -------
+    logits : ndarray of float32, shape (films, findings)
+    maps : ndarray of float16, shape (films, findings, height, width)
+    """
+    outputs = [head(body(to_input(draw_phantom(seed), size))) for seed in SEEDS]
+    logits, maps = zip(*((output.logits, output.maps) for output in outputs), strict=True)
+    return np.array(logits, np.float32), np.array(maps, np.float16)

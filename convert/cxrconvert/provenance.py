@@ -14,7 +14,7 @@ from cxrconvert.parity import Measured, Readings, auc_loss, compare
 
 TOOLS = ("tensorflow", "tensorflow-cpu", "ai-edge-litert", "onnx", "onnxruntime", "numpy", "opencv-python-headless")
 # The manifest says these in keys of its own.
-SAID_ELSEWHERE = {"network", "labels", "preprocessing", "input", "head_kind"}
+SAID_ELSEWHERE = {"network", "labels", "preprocessing", "input", "head_kind", "epochs"}
 
 
 def training_facts(facts: dict[str, Any]) -> dict[str, Any]:

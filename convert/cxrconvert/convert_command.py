@@ -1,0 +1,36 @@
+"""`cxrconvert RUN`: from the folder of a training run to the folder of a bundle."""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+from cxrconvert.settings import Settings
+
+
+def add_convert_command(commands) -> None:
+    """Add `convert` to the commands of `cxrconvert`."""
+    parser = commands.add_parser("convert", help="convert a training run to a bundle; the word may be left out")
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="folder that `cxrtrain fit` wrote")
+    parser.add_argument("--films", type=Path, required=True, help="folder of the films that the run was trained on")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle")
+    parser.add_argument("--name", default=Settings.name, help="of the bundle; default %(default)s")
+    parser.add_argument("--version", default=Settings.version, help="of the bundle; default %(default)s")
+    parser.add_argument(
+        "--calibration-films",
+        type=int,
+        default=Settings.calibration_films,
+        help="training films to measure ranges on, one of a patient; default %(default)s",
+    )
+    parser.add_argument(
+        "--measured-films", type=int, help="measure on at most so many films of each part; default: all"
+    )
+    parser.add_argument("--force", action="store_true", help="replace a bundle that is there")
+    parser.set_defaults(run=run_convert_command)
+
+
+def run_convert_command(arguments: argparse.Namespace) -> None:
+    """Run `convert` with parsed arguments."""
+    from cxrconvert.convert import convert  # TensorFlow takes seconds to import, and other commands do without it
+
+    given = {field.name: getattr(arguments, field.name) for field in fields(Settings) if field.name != "run"}
+    convert(Settings(run=arguments.run_folder, **given))

@@ -2,8 +2,6 @@
 
 import logging
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,48 +12,23 @@ from cxrbundle.preprocess import PREPROCESSING
 
 from cxrconvert import bundle, films, provenance
 from cxrconvert.bodies import Body, OnnxBody, TfliteBody
+from cxrconvert.edgetpu.lint import check_for_edge_tpu
 from cxrconvert.equalise import equalise
 from cxrconvert.errors import FilmsError, QuantisationError, RunError
-from cxrconvert.golden import SEEDS, golden_logits
-from cxrconvert.lint import check_for_edge_tpu
+from cxrconvert.golden import SEEDS, read_golden
 from cxrconvert.metrics import number
 from cxrconvert.onnxbody import input_shape, read_body
 from cxrconvert.operating_point import OperatingPoint, choose_operating_point
 from cxrconvert.parity import Measured, read_with
 from cxrconvert.quantise import to_float, to_int8
 from cxrconvert.rebuild import rebuild_body
+from cxrconvert.rounding import round_kernels
 from cxrconvert.run import BODY, FILMS, Run, check_head, read_run
+from cxrconvert.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `cxrconvert` is told.
-
-    Attributes
-    ----------
-    run, films, output : Path
-        Folder of the training run, folder that its films.csv speaks of, folder of the bundle.
-    name, version : str
-        Of the bundle.
-    calibration_films : int
-        Films to measure the activations' ranges on, one of a patient. On the shipped network 32, 100 and 400 gave
-        a logit error of .207, .218 and .206 (root mean square, no label used): the number hardly matters.
-    measured_films : int or None
-        At most so many validation and so many test films are measured; all where None.
-    force : bool
-        Replace a bundle that is there.
-    """
-
-    run: Path
-    films: Path
-    output: Path
-    name: str = "cxr-demo-lite0"
-    version: str = "2026.11.1"
-    calibration_films: int = 400
-    measured_films: int | None = None
-    force: bool = False
+# Each film has 256 places for a kernel of at most some thousand weights.
+ROUNDING_FILMS = 128
 
 
 def convert(settings: Settings) -> None:
@@ -88,18 +61,19 @@ def convert(settings: Settings) -> None:
     readers = {"onnx": exact, "float": TfliteBody(float_body, run.scale, run.zero_point), "int8": int8}
     validation, test = (measure(part, rows, run, readers, settings) for part in (films.VALIDATION, films.TEST))
     point = choose_operating_point(validation.labels, validation.readings["int8"].logits)
-    golden = golden_logits(int8, run.head, run.size)
+    golden, maps = read_golden(int8, run.head, run.size)
     plain = TfliteBody(int8_body, run.scale, run.zero_point, plain_kernels=True)
+    plainly, _ = read_golden(plain, run.head, run.size)
     conversion = {
         **provenance.tool_facts(),
         "calibration_films": len(calibration),
         "operators": operators,
         **provenance.measured_facts(validation, test, point),
-        "golden_kernel_difference": number(np.abs(golden_logits(plain, run.head, run.size) - golden).max()),
+        "golden_kernel_difference": number(np.abs(plainly - golden).max()),
         "seconds": round(time.monotonic() - started, 1),
     }
     manifest = compose_manifest(settings, run, int8, point, conversion)
-    arrays = {"seeds": np.array(SEEDS, np.int64), "logits": golden}
+    arrays = {"seeds": np.array(SEEDS, np.int64), "logits": golden, "maps": maps}
     bundle.write_bundle(settings.output, manifest, int8_body, run.head, arrays, settings.force)
 
 
@@ -150,7 +124,8 @@ def make_bodies(run: Run, model: onnx.ModelProto, calibration: np.ndarray) -> tu
     """
     exact = to_float(rebuild_body(model))
     even = equalise(model, calibration, run.scale, run.zero_point)
-    return exact, to_int8(rebuild_body(even), calibration, run.scale, run.zero_point)
+    rounded = round_kernels(even, calibration[:ROUNDING_FILMS], run.scale, run.zero_point)
+    return exact, to_int8(rebuild_body(rounded), calibration, run.scale, run.zero_point)
 
 
 def check_ends(int8: TfliteBody, run: Run) -> None:

@@ -4,42 +4,27 @@ int8 gives every activation one scale for all its channels, so a channel of smal
 the 256 levels. Scaling a channel up where it is made and down where it is read changes nothing in float and
 gives it more of them (Nagel et al., ICCV 2019, section 4.1; Meller et al., ICML 2019). Kernels are quantised
 per output channel, so the scaling up costs nothing. The feature map itself is left as it was trained.
-"""
 
-from dataclasses import dataclass, field
+Convolutions and batch norms read channels and make new ones. Every other operator hands a channel on, so all of
+its copies share one scaling: across a residual sum, and through the concatenations of a DenseNet.
+"""
 
 import numpy as np
 import onnx
 import onnxruntime
 from onnx import numpy_helper
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from cxrconvert.bodies import scale_film
 
-# Below Clip(0, 6) a channel is scaled up until the highest value of the calibration films stands this far below
-# 6; what exceeds that on other films is cut off, as int8 would cut it off anyway.
+# A channel that comes up the whole way is scaled until the highest value of the calibration films stands this far
+# below the bound, that of Clip(0, 6) or of the widest channel; what exceeds it on other films int8 cuts off.
 CLIP_AT, MARGIN = 6.0, 1.1
 # A channel is scaled by no more than this, so that the kernels that read it stay even enough to quantise.
 MOST = 8.0
-# These pass a positive scaling of a channel on as it is, so their inputs and outputs share one.
-TRANSPARENT = {"Add", "Clip", "Identity", "Pad", "Relu"}
-
-
-@dataclass
-class Group:
-    """Tensors that must share one scaling of their channels, with the convolutions that make and read them.
-
-    Attributes
-    ----------
-    tensors : set of str
-    clipped : bool
-        Whether a tensor passes through Clip(0, 6).
-    makers, readers : list of NodeProto
-    """
-
-    tensors: set[str]
-    clipped: bool = False
-    makers: list[onnx.NodeProto] = field(default_factory=list)
-    readers: list[onnx.NodeProto] = field(default_factory=list)
+# Operators with constants, which take a scaling off the channels that they read and put one on those they make.
+MAKERS = {"BatchNormalization", "Conv"}
 
 
 def equalise(model: onnx.ModelProto, films: np.ndarray, scale: float, zero_point: int) -> onnx.ModelProto:
@@ -56,44 +41,73 @@ def equalise(model: onnx.ModelProto, films: np.ndarray, scale: float, zero_point
     """
     result = onnx.ModelProto()
     result.CopyFrom(model)
-    _own_constants(result.graph)
+    own_constants(result.graph)
     peaks = channel_peaks(result, films, scale, zero_point)
+    numbers = number_channels(result.graph, {name: len(peak) for name, peak in peaks.items()})
+    scaling = choose_scaling(result.graph, numbers, peaks)
     arrays = {array.name: array for array in result.graph.initializer}
-    fixed = {result.graph.input[0].name, result.graph.output[0].name}
-    for group in find_groups(result.graph):
-        if not group.tensors & fixed:
-            ranges = np.max([peaks[name] for name in group.tensors], axis=0)
-            _scale_group(group, group_scaling(ranges, group.clipped), arrays)
+    for node in result.graph.node:
+        if node.op_type in MAKERS:
+            _rescale(node, arrays, scaling[numbers[node.input[0]]], scaling[numbers[node.output[0]]])
     return result
 
 
-def find_groups(graph: onnx.GraphProto) -> list[Group]:
-    """Return the groups of tensors that must share one scaling."""
-    of: dict[str, Group] = {graph.input[0].name: Group({graph.input[0].name})}
-    constants = {array.name for array in graph.initializer}
+def number_channels(graph: onnx.GraphProto, widths: dict[str, int]) -> dict[str, np.ndarray]:
+    """Number the channels of every activation; those that must share one scaling share a number.
+
+    Parameters
+    ----------
+    widths : dict of str to int
+        Channels of each activation.
+
+    Returns
+    -------
+    dict of str to ndarray of int, shape (channels,)
+    """
+    starts = np.cumsum([0, *widths.values()])
+    own = {name: start + np.arange(width) for (name, width), start in zip(widths.items(), starts[:-1], strict=True)}
+    pairs = []
     for node in graph.node:
-        group = of[node.output[0]] = Group({node.output[0]})
-        if node.op_type == "Conv":
-            of[node.input[0]].readers.append(node)
-            group.makers.append(node)
-        else:
-            group.clipped = node.op_type == "Clip"
-            for name in node.input:
-                if name and name not in constants:
-                    _join(of, name, node.output[0])
-    return list({id(group): group for group in of.values()}.values())
+        read = [own[name] for name in node.input if name in own]
+        if node.op_type == "Concat":
+            pairs.append((np.concatenate(read), own[node.output[0]]))
+        elif node.op_type not in MAKERS:
+            pairs += [(channels, own[node.output[0]]) for channels in read]
+    ends = np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0), int)
+    same = coo_array((np.ones(ends.shape[1]), tuple(ends)), shape=(starts[-1], starts[-1]))
+    _, shared = connected_components(same, directed=False)
+    return {name: shared[channels] for name, channels in own.items()}
 
 
-def _join(of: dict[str, Group], one: str, other: str) -> None:
-    """Make one group of the groups of two tensors."""
-    kept, gone = of[one], of[other]
-    if kept is gone:
-        return
-    kept.tensors |= gone.tensors
-    kept.clipped |= gone.clipped
-    kept.makers += gone.makers
-    kept.readers += gone.readers
-    of |= dict.fromkeys(gone.tensors, kept)
+def choose_scaling(graph: onnx.GraphProto, numbers: dict[str, np.ndarray], peaks: dict[str, np.ndarray]) -> np.ndarray:
+    """Return how much to scale each numbered channel up, from 1 to `MOST`, from its range.
+
+    The wide channels stay and the others come half way up to them, in octaves: the other half is left to the
+    kernels that read the channel, whose inputs would else become uneven. Channels that batch norms alone read, each
+    by a factor of its own, come up the whole way, as do those below a clip. The body's ends stay.
+
+    Parameters
+    ----------
+    numbers, peaks : dict of str to ndarray, shape (channels,)
+        Number and largest magnitude of each channel of each activation.
+    """
+    count = 1 + max(own.max() for own in numbers.values())
+    ranges, widest = np.full(count, 1e-9), np.full(count, 1e-9)
+    for name, own in numbers.items():
+        np.maximum.at(ranges, own, peaks[name])
+        np.maximum.at(widest, own, peaks[name].max())
+    read_by = {kind: np.zeros(count, bool) for kind in ("BatchNormalization", "Clip", "Conv")}
+    for node in graph.node:
+        if node.op_type in read_by:
+            read_by[node.op_type][numbers[node.input[0]]] = True
+    wanted = np.select(
+        [read_by["Clip"], read_by["BatchNormalization"] & ~read_by["Conv"]],
+        [CLIP_AT / (MARGIN * ranges), widest / (MARGIN * ranges)],
+        np.sqrt(widest / ranges),
+    )
+    for end in (graph.input[0].name, graph.output[0].name):
+        wanted[numbers[end]] = 1
+    return np.clip(wanted, 1, MOST).astype(np.float32)
 
 
 def channel_peaks(model: onnx.ModelProto, films: np.ndarray, scale: float, zero_point: int) -> dict[str, np.ndarray]:
@@ -104,53 +118,48 @@ def channel_peaks(model: onnx.ModelProto, films: np.ndarray, scale: float, zero_
     del probe.graph.output[:]
     probe.graph.output.extend(onnx.helper.make_tensor_value_info(name, 1, None) for name in names)
     session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
-    entry, peaks = model.graph.input[0].name, dict.fromkeys(names, np.float32(0))
+    entry = model.graph.input[0].name
+    peaks = dict.fromkeys([entry, *names], np.float32(0))
     for film in films:
         scaled = np.ascontiguousarray(scale_film(film, scale, zero_point).transpose(2, 0, 1)[np.newaxis])
-        for name, value in zip(names, session.run(None, {entry: scaled}), strict=True):
+        for name, value in zip(peaks, [scaled, *session.run(None, {entry: scaled})], strict=True):
             peaks[name] = np.maximum(peaks[name], np.abs(value[0]).max(axis=(1, 2)))
     return peaks
 
 
-def group_scaling(ranges: np.ndarray, clipped: bool) -> np.ndarray:
-    """Return how much to scale each channel of a group up, from 1 to `MOST`, from its range, shape (channels,).
-
-    Without a clip the wide channels stay and the others come half way up to them, in octaves: the other half
-    is left to the kernels that read the channel, whose inputs would else become uneven.
-    """
-    ranges = np.maximum(ranges, 1e-9)
-    wanted = CLIP_AT / (MARGIN * ranges) if clipped else np.sqrt(ranges.max() / ranges)
-    return np.clip(wanted, 1, MOST).astype(np.float32)
-
-
-def _scale_group(group: Group, scaling: np.ndarray, arrays: dict[str, onnx.TensorProto]) -> None:
-    """Scale the channels up in the kernels that make them, down in those that read them."""
-    for node in group.makers:
-        for name in node.input[1:]:
-            _multiply(arrays[name], scaling, axis=0)
-    for node in group.readers:
-        kernel = arrays[node.input[1]]
-        if kernel.dims[1] == len(scaling):
-            _multiply(kernel, 1 / scaling, axis=1)
-        else:  # depthwise: each channel is read by its own kernels
-            _multiply(kernel, np.repeat(1 / scaling, kernel.dims[0] // len(scaling)), axis=0)
+def _rescale(node: onnx.NodeProto, arrays: dict[str, onnx.TensorProto], read: np.ndarray, made: np.ndarray) -> None:
+    """Take a scaling off the channels that a convolution or batch norm reads, put one on those that it makes."""
+    kernel, *others = (arrays[name] for name in node.input[1:])
+    if node.op_type == "BatchNormalization":
+        bias, mean, _ = others
+        _multiply(mean, read)
+        _multiply(kernel, made / read)
+        _multiply(bias, made)
+        return
+    if kernel.dims[1] == len(read):
+        _multiply(kernel, 1 / read, axis=1)
+    else:  # depthwise: each channel is read by its own kernels
+        _multiply(kernel, np.repeat(1 / read, kernel.dims[0] // len(read)))
+    for array in (kernel, *others):
+        _multiply(array, made)
 
 
-def _multiply(array: onnx.TensorProto, factors: np.ndarray, axis: int) -> None:
+def _multiply(array: onnx.TensorProto, factors: np.ndarray, axis: int = 0) -> None:
     values = numpy_helper.to_array(array)
     shape = [-1 if place == axis else 1 for place in range(values.ndim)]
     array.CopyFrom(numpy_helper.from_array(values * factors.reshape(shape), array.name))
 
 
-def _own_constants(graph: onnx.GraphProto) -> None:
-    """Give every convolution its own copy of its kernel and bias, which an exporter may share."""
+def own_constants(graph: onnx.GraphProto) -> None:
+    """Give every convolution and batch norm its own copy of its constants, which an exporter may share."""
     arrays = {array.name: array for array in graph.initializer}
     for node in graph.node:
-        if node.op_type == "Conv":
+        if node.op_type in MAKERS:
             for place, name in enumerate(node.input[1:], start=1):
-                own = numpy_helper.to_array(arrays[name])
                 node.input[place] = f"{node.output[0]}.constant{place}"
-                graph.initializer.append(numpy_helper.from_array(own, node.input[place]))
+                if name != node.input[place]:
+                    own = numpy_helper.to_array(arrays[name])
+                    graph.initializer.append(numpy_helper.from_array(own, node.input[place]))
     used = {name for node in graph.node for name in node.input}
     kept = [array for array in graph.initializer if array.name in used]
     del graph.initializer[:]

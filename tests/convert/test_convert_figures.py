@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from cxrconvert.bodies import TfliteBody
 from cxrconvert.card import DASH, number, table, with_interval
+from cxrconvert.edgetpu.lint import check_for_edge_tpu
 from cxrconvert.errors import NotForEdgeTpuError
-from cxrconvert.lint import check_for_edge_tpu
 from cxrconvert.metrics import interval, mean_defined, patient_weights, report, weighted_ap, weighted_auc
 from cxrconvert.parity import Readings, auc_loss, compare, correlation
 from cxrconvert.quantise import to_float, to_int8

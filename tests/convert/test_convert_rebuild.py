@@ -1,13 +1,17 @@
 """The rebuilt body does what ONNX Runtime does, and has no operator that it need not have."""
 
+from collections import Counter
+
 import numpy as np
 import onnx
 import pytest
-from cxrconvert.bodies import OnnxBody
+from cxrconvert.bodies import OnnxBody, TfliteBody
+from cxrconvert.builders import same_pads
 from cxrconvert.equalise import equalise
 from cxrconvert.errors import UnsupportedOperatorError
 from cxrconvert.onnxbody import read_body
-from cxrconvert.rebuild import rebuild_body, same_pads
+from cxrconvert.quantise import to_float
+from cxrconvert.rebuild import rebuild_body
 from tiny_run import SIZE, Network, tiny_body
 
 
@@ -79,6 +83,76 @@ def test_constants_are_folded(tmp_path):
     assert difference(read_body(tmp_path / "body.onnx"))[0] < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("size", "pads", "padded"),
+    [((32, 32), [1, 1, 1, 1], True), ((31, 31), [1, 1, 1, 1], False), ((20, 17), [0, 0, 0, 0], False)],
+)
+def test_the_largest_under_a_window(size, pads, padded):
+    net = Network(8, size)
+    film = net.add("Relu", "film") if padded else "film"
+    off, operators = difference(net.model(pool(net, film, "MaxPool", 3, pads)), size, 8)
+    assert off < 1e-6
+    assert ("Pad" in operators) == padded
+
+
+def test_zeros_before_a_pool_count():
+    net = Network(8)
+    padded = net.add("Pad", "film", net.constant(np.array([0, 0, 0, 1, 0, 0, 1, 0], np.int64)))
+    for kind in ("MaxPool", "AveragePool"):
+        off, operators = difference(net.model(pool(net, padded, kind, 2)), channels=8)
+        assert off < 1e-6
+        assert "Pad" in operators
+
+
+def test_a_batch_norm_after_a_convolution_is_taken_in_by_it():
+    net = Network()
+    made = net.conv("film", 8, 3, pads=[1, 1, 1, 1])
+    assert operators_of(net.model(net.add("Relu", norm(net, made)))) == {"CONV_2D": 1}
+    assert operators_of(net.model(norm(net, net.add("Relu", norm(net, made))))) == {"CONV_2D": 1, "MUL": 1, "ADD": 1}
+
+
+def operators_of(model):
+    """What the float TFLite file of a body does, by how often."""
+    body = TfliteBody(to_float(rebuild_body(model)), 1 / 128, 127, plain_kernels=True)
+    return Counter(operator["op_name"] for operator in body.interpreter._get_ops_details())
+
+
+def test_dense_block_and_its_equalised_form():
+    model = dense_block()
+    off, operators = difference(model)
+    assert off < 1e-4
+    assert not operators & {"Pad", "Transpose"}
+    films = np.random.default_rng(2).integers(0, 256, (8, SIZE, SIZE, 3), np.uint8)
+    even = equalise(model, films, 1 / 128, 127)
+    before, after = (OnnxBody(m, 1 / 128, 127)(films[:1]) for m in (model, even))
+    np.testing.assert_allclose(after, before, atol=1e-4)
+    for kind in ("Conv", "BatchNormalization"):
+        assert all(a.raw_data != b.raw_data for a, b in zip(sized(model, kind), sized(even, kind), strict=True))
+
+
+def dense_block():
+    """Two layers of a dense block and its transition, as DenseNet has them, with one constant that norms share."""
+    net = Network()
+    film = net.conv("film", 8, 3, strides=[2, 2], pads=[0, 0, 1, 1])
+    for _ in range(2):
+        grown = net.conv(net.add("Relu", norm(net, film)), 4, 3, pads=[1, 1, 1, 1])
+        film = net.add("Concat", film, grown, axis=1, channels=net.channels[film] + 4)
+    narrow = net.conv(net.add("Relu", norm(net, film)), 8)
+    return net.model(net.add("Relu", norm(net, pool(net, narrow, "AveragePool", 2))))
+
+
+def norm(net, film):
+    """Batch normalisation with weights and statistics as if trained; mean and bias are one array."""
+    channels = net.channels[film]
+    scale, variance = (net.constant(net.random.uniform(0.2, 2, channels).astype(np.float32)) for _ in range(2))
+    shift = net.constant(net.random.normal(0, 0.5, channels).astype(np.float32))
+    return net.add("BatchNormalization", film, scale, shift, shift, variance, epsilon=1e-3)
+
+
+def pool(net, film, kind, side, pads=(0, 0, 0, 0), **attributes):
+    return net.add(kind, film, kernel_shape=[side, side], strides=[2, 2], pads=list(pads), **attributes)
+
+
 def test_tiny_body_and_its_equalised_form():
     model = tiny_body()
     off, operators = difference(model)
@@ -92,10 +166,10 @@ def test_tiny_body_and_its_equalised_form():
     assert any(a.raw_data != b.raw_data for a, b in zip(sized(model), sized(even), strict=True))
 
 
-def sized(model):
-    """The kernels of a model, in the order of its nodes."""
+def sized(model, kind="Conv"):
+    """The kernels or factors of a model, in the order of its nodes."""
     arrays = {array.name: array for array in model.graph.initializer}
-    return [arrays[node.input[1]] for node in model.graph.node if node.op_type == "Conv"]
+    return [arrays[node.input[1]] for node in model.graph.node if node.op_type == kind]
 
 
 def clip_to_one(net):
@@ -118,6 +192,22 @@ def shifted(net):
     return net.add("Add", "film", net.constant(np.ones((1, 3, 1, 1), np.float32)))
 
 
+def stacked(net):
+    return net.add("Concat", "film", "film", axis=2)
+
+
+def with_indices(net):
+    largest = pool(net, "film", "MaxPool", 2)
+    net.nodes[-1].output.append("places")
+    return largest
+
+
+def trained_still(net):
+    normed = norm(net, "film")
+    net.nodes[-1].attribute.append(onnx.helper.make_attribute("training_mode", 1))
+    return normed
+
+
 @pytest.mark.parametrize(
     ("form", "words"),
     [
@@ -126,6 +216,14 @@ def shifted(net):
         (dilated, "operator Conv with dilations"),
         (reflected, "operator Pad of mode reflect"),
         (shifted, "operator Add with a constant input 1"),
+        (stacked, "operator Concat along axis 2"),
+        (with_indices, "operator MaxPool with 2 outputs"),
+        (trained_still, "operator BatchNormalization in training mode"),
+        (lambda net: net.add("Concat", "film", net.constant(np.ones((1, 3, 32, 32), np.float32)), axis=1), "input 1"),
+        (lambda net: pool(net, "film", "MaxPool", 3, [1, 1, 1, 1]), "operator MaxPool .* that may be below 0"),
+        (lambda net: pool(net, "film", "AveragePool", 3, [0, 0, 1, 1]), "operator AveragePool with padding"),
+        (lambda net: pool(net, "film", "AveragePool", 2, ceil_mode=1), "operator AveragePool with ceil_mode"),
+        (lambda net: net.add("Relu", pool(net, "film", "MaxPool", 2)), "operator Relu right after a pool"),
         (lambda net: net.add("Elu", "film"), "'node_elu_0': operator Elu cannot"),
     ],
 )

@@ -7,9 +7,10 @@ import numpy as np
 import onnx
 import pytest
 from cxrbundle.labels import FINDINGS
-from cxrconvert.convert import Settings, convert
+from cxrconvert.convert import convert
 from cxrconvert.errors import ConvertError
 from cxrconvert.films import read_films
+from cxrconvert.settings import Settings
 from tiny_run import SIZE, Network, change_json, save_head, write_table
 
 

@@ -34,7 +34,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         films = Path(folder) / "films"
         films.mkdir()
-        cv2.imwrite(str(films / "phantom.png"), draw_phantom(1))
+        cv2.imwrite(str(films / "phantom.png"), draw_phantom(10))
         options = ["--films", str(films), "--state", f"{folder}/state", "--port", str(PORT)]
         box = subprocess.Popen([sys.executable, "-m", "cxrbox", "run", *options])
         try:

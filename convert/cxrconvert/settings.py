@@ -27,7 +27,7 @@ class Settings:
     films: Path
     output: Path
     name: str = "cxr-demo-lite0"
-    version: str = "2026.11.1"
+    version: str = "2026.11.2"
     calibration_films: int = 400
     measured_films: int | None = None
     force: bool = False

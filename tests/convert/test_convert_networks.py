@@ -113,7 +113,6 @@ def test_the_int8_body_is_one_for_the_edge_tpu_and_near_the_float_one(exported, 
     int8 = TfliteBody(content, *SCALING)
     near = [float(correlation(int8(film[None]).ravel(), exact(film[None]).ravel())) for film in films[8:]]
     record_property("feature_correlation", near)
-    print("CORR", name, np.round(near, 4))
     assert np.median(near) > 0.7
 
 

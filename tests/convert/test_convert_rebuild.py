@@ -153,6 +153,21 @@ def pool(net, film, kind, side, pads=(0, 0, 0, 0), **attributes):
     return net.add(kind, film, kernel_shape=[side, side], strides=[2, 2], pads=list(pads), **attributes)
 
 
+def test_concatenations_are_built_on_one_another(tmp_path):
+    net = Network()
+    parts = [net.conv("film", channels) for channels in (4, 2, 3)]
+    wide = [net.add("Concat", *parts[:count], axis=1, channels=sum((4, 2, 3)[:count])) for count in (2, 3)]
+    model = net.model(net.add("Add", net.conv(wide[0], 5), net.conv(wide[1], 5)))
+    onnx.save(model, tmp_path / "body.onnx")
+    nested = read_body(tmp_path / "body.onnx")
+    assert [list(node.input) for node in nested.graph.node if node.op_type == "Concat"] == [
+        parts[:2],
+        [wide[0], parts[2]],
+    ]
+    film = np.random.default_rng(1).integers(0, 256, (1, SIZE, SIZE, 3), np.uint8)
+    np.testing.assert_array_equal(*(OnnxBody(m, 1 / 128, 127)(film) for m in (model, nested)))
+
+
 def test_tiny_body_and_its_equalised_form():
     model = tiny_body()
     off, operators = difference(model)

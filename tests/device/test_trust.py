@@ -66,7 +66,9 @@ def test_what_nobody_vouches_for_needs_the_operator(request, tmp_path, which, ca
 
 def test_what_was_altered_after_signing_is_refused_whatever_is_allowed(signed, keys):
     manifest = signed / MANIFEST
-    manifest.write_text(manifest.read_text().replace("0.111843", "0.911843"))
+    facts = json.loads(manifest.read_text())
+    facts["thresholds"]["Mass"]["above"] = 0.9
+    manifest.write_text(json.dumps(facts))
     with pytest.raises(TamperedError, match="was altered after"):
         open_package(Settings(bundle=signed, trusted_keys=keys, allow_unsigned=True))
 

@@ -9,6 +9,7 @@ and flip, SGD, single precision.
 """
 
 import argparse
+import importlib
 import json
 import statistics
 import subprocess
@@ -26,11 +27,11 @@ from cxrtrain.learn.epoch import batch_loss
 from cxrtrain.learn.learner import Learner, average_of
 from cxrtrain.learn.lesson import Lesson, prepare_lesson
 from cxrtrain.learn.world import join_world
+from cxrtrain.networks.mend import import_torchvision
 from cxrtrain.networks.network import build_network, scale_input
 from cxrtrain.recipe import make_recipe
 from cxrtrain.transforms.presets import build_transform
 from torch import nn
-from torchvision.transforms import v2
 
 BATCH, SIZE, ROUNDS = 32, 224, 3
 
@@ -77,6 +78,8 @@ class FilmFiles(torch.utils.data.Dataset):
     def __init__(self, lesson: Lesson, count: int):
         self.paths = [str(lesson.prepared.root / lesson.prepared.films[row].path) for row in lesson.rows[:count]]
         self.targets = lesson.targets[:count].cpu()
+        import_torchvision()
+        v2 = importlib.import_module("torchvision.transforms.v2")
         self.change = v2.Compose(
             [
                 v2.RandomResizedCrop(SIZE, antialias=True),

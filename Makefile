@@ -8,6 +8,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8080
 DATA ?= ../shared/cxr
 PREPARED ?= runs/prepared
+FROM ?=
 RECIPE ?= train/configs/edge-default.toml
 SPLIT ?= reference
 NAME = $(basename $(notdir $(RECIPE)))
@@ -46,9 +47,10 @@ prepare: .venv/.all  ## bring the films of DATA to one size, once for all traini
 train: prepare  ## train RECIPE on DATA, split by SPLIT, and write RUN
 	$(BIN)/cxrtrain fit "$(RECIPE)" --films "$(PREPARED)" --data.split "$(SPLIT)" -o "$(RUN)"
 
-seeds: prepare  ## train RECIPE three times, each with its own seed and fold, and compare
+seeds: prepare  ## train RECIPE three times, each with its own seed and fold (FROM=RUN goes on from RUN-1..3), and compare
 	for n in 1 2 3; do $(BIN)/cxrtrain fit "$(RECIPE)" --films "$(PREPARED)" --data.split "$(SPLIT)" \
-	  --run.seed $$n --data.fold $$((n - 1)) -o "$(RUN)-$$n" || exit 1; done
+	  --run.seed $$n --data.fold $$((n - 1)) \
+	  $(if $(FROM),--network.weights_file "$(FROM)-$$n/network.safetensors") -o "$(RUN)-$$n" || exit 1; done
 	$(BIN)/cxrtrain compare "$(RUN)-1" "$(RUN)-2" "$(RUN)-3" --films "$(DATA)"
 
 report: .venv/.all  ## evaluate and explain RUN, and write RUN/report.html

@@ -14,7 +14,11 @@ import pytest
 import torch
 from cxrbundle.labels import FINDINGS
 from cxrbundle.phantom import draw_phantom
+from cxrtrain.errors import FilmsError
+from cxrtrain.learn.lesson import prepare_lesson
+from cxrtrain.learn.world import World
 from cxrtrain.networks.network import load_network, scale_input
+from cxrtrain.recipe import make_recipe
 from safetensors.numpy import load_file
 from train_command import ALONE, TINY, run_cxrtrain
 
@@ -86,8 +90,19 @@ def test_films_that_were_not_prepared_are_refused(drawn_films, tmp_path):
 def test_a_diverging_loss_stops_the_run_and_names_the_films(prepared_films, tmp_path):
     wild = ["--optimiser.rate", 1e30, "--optimiser.clip", 1e30, "--network.weights", "none"]
     done = run_cxrtrain("fit", "--films", prepared_films, "-o", tmp_path / "run", *TINY, *wild)
-    assert done.returncode == 1 and "the loss is" in done.stderr and "films [" in done.stderr
+    assert done.returncode == 1 and "the loss is" in done.stderr and "_000.png" in done.stderr
     assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_network_that_knows_held_out_patients_is_not_gone_on_from(prepared_films, run_folder):
+    def lesson(fold: int):
+        network = {"weights": "file", "weights_file": str(run_folder / "network.safetensors")}
+        tables = {"data": {"split": "patient", "fold": fold}, "network": network, "run": {"batch": 8}}
+        return prepare_lesson(make_recipe(tables, "test"), prepared_films, World(0, 1, torch.device("cpu")))
+
+    assert len(lesson(0).rows) == 46
+    with pytest.raises(FilmsError, match=r"patients who validate or test here: p\d+"):
+        lesson(1)
 
 
 def test_training_ends_early_where_validation_no_longer_improves(prepared_films, tmp_path):

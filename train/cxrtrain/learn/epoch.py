@@ -27,6 +27,8 @@ class TrainingFilms:
     Attributes
     ----------
     store : FilmStore
+    images : list of str
+        File names of the store's films.
     rows : ndarray of int
         Rows of the store to train on in this phase.
     targets : Tensor of float32, shape (films, outputs)
@@ -35,6 +37,7 @@ class TrainingFilms:
     """
 
     store: FilmStore
+    images: list[str]
     rows: np.ndarray
     targets: torch.Tensor
     weights: torch.Tensor | None
@@ -76,7 +79,7 @@ def train_epoch(
     recipe, phase = learner.recipe, stage.phase
     place = (recipe.run.seed, stage.number, stage.epoch)
     batches = epoch_batches(films.rows, recipe.run.batch, step_chance(*place), world)
-    losses = LossWatch(batches, place)
+    losses = LossWatch([[films.images[row] for row in own] for own in batches], place)
     started = time.monotonic()
     learner.start_epoch()
     with _bar(batches, recipe, stage, world) as bar:
@@ -133,7 +136,7 @@ def blend_share(mixup: float, chance: np.random.Generator) -> float:
 class LossWatch:
     """The losses of an epoch, looked at some steps late; a bad one is named with its films."""
 
-    def __init__(self, batches: list[np.ndarray], place: tuple[int, ...]):
+    def __init__(self, batches: list[list[str]], place: tuple[int, ...]):
         self.batches, self.place = batches, place
         self.seen: list[float] = []
         self.waiting: list[torch.Tensor] = []
@@ -155,7 +158,7 @@ class LossWatch:
                 step = len(self.seen)
                 raise DivergedError(
                     f"the loss is {value} at step {step} of epoch {self.place[-1] + 1}, "
-                    f"films {self.batches[step].tolist()}; lower optimiser.rate or look at these films"
+                    f"films {', '.join(self.batches[step])}; lower optimiser.rate or look at these films"
                 )
             self.seen.append(value)
 

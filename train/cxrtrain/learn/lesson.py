@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cxrtrain.data.films import TRAIN, Film, label_array, source_names
+from cxrtrain.data.films import TEST, TRAIN, VALIDATION, Film, label_array, source_names
 from cxrtrain.data.prepared import Prepared, open_prepared
 from cxrtrain.data.splits import split
+from cxrtrain.data.tables import name_culprits, read_rows
 from cxrtrain.data.tasks import Task
+from cxrtrain.errors import FilmsError
 from cxrtrain.learn.batches import FilmStore
 from cxrtrain.learn.epoch import TrainingFilms
 from cxrtrain.learn.losses import build_loss, source_free_weights
@@ -50,7 +52,8 @@ class Lesson:
         """Return the films to train on in a phase."""
         sharp = np.array([not self.prepared.films[row].thumbnail for row in self.rows])
         own = np.arange(len(self.rows)) if phase.thumbnails else np.flatnonzero(sharp)
-        return TrainingFilms(self.store, own, self.targets, self.weights)
+        images = [self.prepared.films[row].image for row in self.rows]
+        return TrainingFilms(self.store, images, own, self.targets, self.weights)
 
     def films(self, part: str) -> list[Film]:
         """Return the sharp films of a part."""
@@ -68,6 +71,8 @@ def prepare_lesson(recipe: Recipe, prepared: Path, world: World, limit: int | No
     films = replace(films, films=films.films[:limit])
     task = Task.of(recipe.task, recipe.loss)
     parts = split(films.films, recipe.data)
+    if recipe.network.weights == "file" and recipe.data.split != "paper":
+        refuse_known_patients(Path(recipe.network.weights_file), films.films, parts)
     taught = [i for i, (film, part) in enumerate(zip(films.films, parts, strict=True)) if part == TRAIN]
     rows = np.array([i for i in taught if task.keeps(films.films[i])], np.int64)
     labels = task.targets(label_array([films.films[row] for row in rows]))
@@ -83,6 +88,20 @@ def prepare_lesson(recipe: Recipe, prepared: Path, world: World, limit: int | No
         loss_of=build_loss(recipe.loss, task, labels),
         world=world,
     )
+
+
+def refuse_known_patients(weights: Path, films: list[Film], parts: list[str]) -> None:
+    """Raise FilmsError if the run whose network is gone on from was trained on patients who are held out here."""
+    table = weights.parent / "films.csv"
+    if not table.is_file():
+        return
+    known = {row["patient"] for row in read_rows(table, ("patient", "part")) if row["part"] == TRAIN}
+    held_out = {film.patient for film, part in zip(films, parts, strict=True) if part in (VALIDATION, TEST)}
+    if leaked := sorted(known & held_out):
+        raise FilmsError(
+            f"{weights} was trained on {len(leaked)} patients who validate or test here: {name_culprits(leaked)}; "
+            "take a network of the same split and fold"
+        )
 
 
 def _weights(

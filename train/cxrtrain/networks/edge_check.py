@@ -13,7 +13,7 @@ from cxrtrain.errors import NetworkError
 log = logging.getLogger(__name__)
 
 # Torch's operators (aten) whose counterparts in TFLite the Edge TPU compiler takes (coral.ai/docs/edgetpu/models-intro)
-# and the check in convert/ lets pass too: it takes no sigmoid, tanh or transposed convolution.
+# and that convert/ can rebuild: sigmoid, tanh and transposed convolution are on the list, and have no builder there.
 SUPPORTED = {
     "convolution",  # CONV_2D, DEPTHWISE_CONV_2D
     "native_batch_norm",  # none where a convolution takes it in, else MUL and ADD

@@ -14,8 +14,9 @@ SPLIT ?= reference
 NAME = $(basename $(notdir $(RECIPE)))
 RUN ?= runs/$(NAME)
 BUNDLE ?= models/bundles/cxr-demo-lite0
+KEY ?= keys/developer.pem
 
-.PHONY: help setup run lint test bench bench-train prepare train seeds report convert pictures clean
+.PHONY: help setup run lint test bench bench-train bench-convert prepare train seeds report convert pictures clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,14 +59,20 @@ report: .venv/.all  ## evaluate and explain RUN, and write RUN/report.html
 	$(BIN)/cxrtrain explain "$(RUN)" --films "$(DATA)"
 	$(BIN)/cxrtrain report "$(RUN)" --films "$(PREPARED)"
 
-convert: .venv/.all  ## convert RUN to the default bundle
-	$(BIN)/cxrconvert "$(RUN)" --films "$(DATA)" -o "$(BUNDLE)" --force
+convert: .venv/.all $(KEY)  ## convert RUN to the default bundle, signed with KEY (made where there is none)
+	$(BIN)/cxrconvert "$(RUN)" --films "$(DATA)" -o "$(BUNDLE)" --key "$(KEY)" --force
+
+bench-convert: .venv/.all  ## measure the bodies that RUN was converted to; prints JSON
+	@$(BIN)/python tests/bench/bench_conversion.py "$(RUN)"
 
 pictures: .venv/.all  ## photograph the page for the README
 	$(BIN)/python device/pictures/take.py
 
 clean:  ## remove the environment and what was generated; films and state stay
 	rm -rf .venv build dist
+
+keys/%.pem: | .venv/.all
+	$(BIN)/cxrconvert keygen -o "$(basename $@)"
 
 .venv/bin/python:
 	@$(PYTHON) -m venv .venv

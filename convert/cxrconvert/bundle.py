@@ -8,23 +8,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from cxrbundle.bundle import load_bundle
-from cxrbundle.head import Head
-from cxrbundle.manifest import MANIFEST, PLAIN_NAME, Manifest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cxrbundle.bundle import Bundle, load_bundle
+from cxrbundle.manifest import MANIFEST, PLAIN_NAME, SIGNATURE, Manifest
+from cxrbundle.signature import sign_manifest
 
 from cxrconvert.card import write_card
 from cxrconvert.errors import OutputError
 from cxrconvert.licences import write_licences
 
 BODY, HEAD, GOLDEN, CARD, LICENCES = "body.tflite", "head.npz", "golden.npz", "card.md", "LICENCES.md"
+TPU_BODY = "body_edgetpu.tflite"
 # A bundle travels on a stick and in a wheel.
 MOST_BYTES = 12_000_000
 
 
 def write_bundle(
-    folder: Path, manifest: Manifest, body: bytes, head: Head, golden: dict[str, np.ndarray], force: bool
-) -> None:
+    folder: Path, manifest: Manifest, files: dict[str, bytes], force: bool, key: Ed25519PrivateKey | None = None
+) -> Bundle:
     """Write a bundle's folder and load it once, as the box will.
 
     Parameters
@@ -33,10 +34,12 @@ def write_bundle(
         Appears complete or not at all.
     manifest : Manifest
         With no files yet: their SHA-256 are filled in here.
-    golden : dict of str to ndarray
-        "seeds" int64, "logits" float32 and, where there are any, "maps" float16.
+    files : dict of str to bytes
+        What the manifest names, but for card and licences, which are written here.
     force : bool
         Replace a folder that is there.
+    key : Ed25519PrivateKey or None
+        Signs the bundle.
 
     Raises
     ------
@@ -45,18 +48,18 @@ def write_bundle(
     ManifestError
         If the box would refuse the manifest.
     """
+    texts = {CARD: write_card(manifest), LICENCES: write_licences(manifest)}
+    files = files | {name: text.encode() for name, text in texts.items()}
+    digests = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
+    files[MANIFEST] = dataclasses.replace(manifest, files=digests).to_json().encode()
+    if key:
+        files[SIGNATURE] = sign_manifest(files[MANIFEST], key).to_json()
+    if (total := sum(map(len, files.values()))) > MOST_BYTES:
+        raise OutputError(f"the bundle has {total} bytes, more than {MOST_BYTES}; train a smaller network")
     with _replacing(folder, force) as new:
-        (new / BODY).write_bytes(body)
-        np.savez(new / HEAD, **{field.name: getattr(head, field.name) for field in dataclasses.fields(head)})
-        np.savez(new / GOLDEN, **golden)
-        (new / CARD).write_text(write_card(manifest), "utf-8")
-        (new / LICENCES).write_text(write_licences(manifest), "utf-8")
-        digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(new.iterdir())}
-        (new / MANIFEST).write_text(dataclasses.replace(manifest, files=digests).to_json(), "utf-8")
-        total = sum(path.stat().st_size for path in new.iterdir())
-        if total > MOST_BYTES:
-            raise OutputError(f"the bundle has {total} bytes, more than {MOST_BYTES}; train a smaller network")
-        load_bundle(new)
+        for name, content in files.items():
+            (new / name).write_bytes(content)
+        return load_bundle(new)
 
 
 def check_output(folder: Path, force: bool) -> None:

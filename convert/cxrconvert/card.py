@@ -94,16 +94,35 @@ films is {calibration_error} (ten bins of equally many films), the largest {wors
 ## What conversion changed
 
 On {parity_films} validation and test films the logits of the int8 body correlate with the float network's by {mean} on
-average over the findings and {minimum} for the worst of them; the class maps by {maps} in the median. On the test films
-the mean AUC changes by {change}. Rebuilding the network in TensorFlow changes no logit by more than {rebuilt}. Between
-TFLite's kernels the logits of the golden films differ by up to {golden}, where logits spread by {spread} (standard
-deviation over films).
+average over the findings; the class maps by {maps} in the median. On the test films the mean AUC changes by {change}.
+Between TFLite's kernels the logits of the golden films differ by up to {golden}, where logits spread by {spread}
+(standard deviation over films).
+
+| logits compared | largest difference | mean difference |
+|---|---|---|
+{differences}
+
+{gates_verdict}
+
+{gates}
+
+On an Edge TPU: {edgetpu}.
+
+The int8 body was quantised on {calibration} training films of as many patients. It took {seconds} s and at most
+{peak} MB of memory, stage by stage:
+
+{stages}
 
 ## To make it again
 
     make train convert
 """
 
+PAIRS = {
+    "torch_onnx": "PyTorch and ONNX Runtime",
+    "onnx_float": "ONNX Runtime and TFLite in float",
+    "onnx_int8": "ONNX Runtime and TFLite in int8",
+}
 VERDICTS = ("above", "uncertain", "nothing")
 GROUPS = {"with_finding": "with one of the 14 findings", "without_finding": "with none of them"}
 
@@ -115,7 +134,7 @@ def write_card(manifest: Manifest) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     """Return a figure for people, a dash where there is none."""
-    return DASH if value is None else f"{value:.{digits}f}"
+    return DASH if value is None else f"{value:z.{digits}f}"
 
 
 def with_interval(figures: dict | None, key: str) -> str:
@@ -169,7 +188,7 @@ def _data(manifest: Manifest) -> str:
         + [with_interval(own.get(reader), "auc") for reader in ("float", "reference")]
         for source, own in metrics["within_source"].items()
     ]
-    weighted = manifest.training["recipe"].get("source_free")
+    weighted = manifest.training["recipe"].get("loss", {}).get("source_free")
     return DATA.format(
         parts=table(["part", "patients", "films", "of them sharp"], parts),
         counts=table(["films with", "train", "validation", "test"], counts),
@@ -198,13 +217,59 @@ def _figures(manifest: Manifest) -> str:
         worst_error=_worst_error(point),
         parity_films=parity["films"],
         mean=number(parity["logit_correlation_mean"]),
-        minimum=number(parity["logit_correlation_minimum"]),
         maps=number(parity["map_correlation_median"]),
         change=f"{number(parity['mean_auc_change'], 4)} ({number(low, 4)} to {number(high, 4)})",
-        rebuilt=f"{parity['float_tflite_largest_logit_difference']:.0e}",
+        differences=_differences(parity["differences"]),
+        gates_verdict=_gates_verdict(conversion["gates"]),
+        gates=_gates(conversion["gates"]),
+        edgetpu=_edgetpu(conversion["edgetpu"]),
+        calibration=conversion["calibration_films"],
+        seconds=number(conversion["seconds"], 0),
+        peak=max(stage["peak_mb"] for stage in conversion["stages"].values()),
+        stages=_stages(conversion["stages"]),
         golden=number(conversion["golden_kernel_difference"]),
         spread=number(parity["logit_standard_deviation"]),
     )
+
+
+def _differences(pairs: dict[str, dict]) -> str:
+    rows = ((PAIRS[name], f"{of['max']:.1e}", f"{of['mean']:.1e}") for name, of in pairs.items())
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _gates_verdict(gates: list[dict]) -> str:
+    failed = sum(not gate["passed"] for gate in gates)
+    if not failed:
+        return "It passed every gate:"
+    return f"**IT FAILED {failed} OF {len(gates)} GATES, and was made all the same because its maker asked for that:**"
+
+
+def _gates(gates: list[dict]) -> str:
+    rows = [
+        [
+            gate["name"],
+            DASH if gate["value"] is None else f"{gate['value']:.4g}",
+            f"at {'least' if gate['least'] else 'most'} {gate['bound']:g}",
+            "passed" if gate["passed"] else "**failed**",
+        ]
+        for gate in gates
+    ]
+    return table(["gate", "measured", "allowed", ""], rows)
+
+
+def _edgetpu(facts: dict | str) -> str:
+    """Return what is known of the body on an Edge TPU."""
+    if isinstance(facts, str):
+        return f"{facts}; the box reads with the int8 body on its processor"
+    return (
+        f"compiled by edgetpu_compiler {facts['compiler']}, {facts['operations_on_tpu']} of {facts['operations']} "
+        f"operations in {facts['subgraphs']} subgraph"
+    )
+
+
+def _stages(stages: dict[str, dict]) -> str:
+    rows = [[name, number(of["seconds"], 1), str(of["peak_mb"])] for name, of in stages.items()]
+    return table(["stage", "seconds", "peak MB of the process until then"], rows)
 
 
 def _ranking(manifest: Manifest) -> str:

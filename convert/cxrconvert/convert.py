@@ -1,105 +1,83 @@
-"""The whole way from a training run's folder to a bundle's folder."""
+"""The whole way from a training run's folder to a bundle's folder, stage by stage."""
 
-import logging
-import time
+import csv
+import hashlib
+import json
+import shutil
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from cxrbundle.labels import FINDINGS
-from cxrbundle.manifest import Manifest
-from cxrbundle.preprocess import PREPROCESSING
 
-from cxrconvert import bundle, films, provenance
-from cxrconvert.bodies import Body, OnnxBody, TfliteBody
-from cxrconvert.edgetpu.lint import check_for_edge_tpu
+from cxrconvert import bundle, provenance
+from cxrconvert.bodies import OnnxBody, TfliteBody
+from cxrconvert.compose import compose_files, compose_manifest
+from cxrconvert.edgetpu.compile import compile_model, edgetpu_facts
+from cxrconvert.edgetpu.lint import check_for_edge_tpu, lint
+from cxrconvert.edgetpu.lint_command import as_json
 from cxrconvert.equalise import equalise
-from cxrconvert.errors import FilmsError, QuantisationError, RunError
+from cxrconvert.errors import NoCompilerError, QuantisationError, RunError
+from cxrconvert.films import TEST, VALIDATION, label_array, load_inputs
+from cxrconvert.gates import INT8, REBUILT, Gate, find_gates, stop_at_failed
 from cxrconvert.golden import SEEDS, read_golden
-from cxrconvert.metrics import number
+from cxrconvert.job import EVEN, FLOAT_BODY, GOLDEN, INT8_BODY, ONNX, READINGS, TPU_BODY, Job, file_times, open_job
+from cxrconvert.keys import read_private_key
+from cxrconvert.layers import find_rebuilt_layer, rank_layers
+from cxrconvert.metrics import number, patient_weights
 from cxrconvert.onnxbody import input_shape, read_body
-from cxrconvert.operating_point import OperatingPoint, choose_operating_point
-from cxrconvert.parity import Measured, read_with
+from cxrconvert.operating_point import choose_operating_point
+from cxrconvert.parity import Measured, auc_loss, join, measure_parity, read_with
+from cxrconvert.predictions import PREDICTIONS, read_predictions
 from cxrconvert.quantise import to_float, to_int8
 from cxrconvert.rebuild import rebuild_body
 from cxrconvert.rounding import round_kernels
-from cxrconvert.run import BODY, FILMS, Run, check_head, read_run
+from cxrconvert.run import BODY, FILMS, HEAD, RUN, Run, check_head
 from cxrconvert.settings import Settings
+from cxrconvert.stages import Stage, run_stages
 
-log = logging.getLogger(__name__)
+Facts = dict[str, Any]
 # Each film has 256 places for a kernel of at most some thousand weights.
 ROUNDING_FILMS = 128
+# Films on which the bodies are compared layer by layer.
+LAYER_FILMS = 8
 
 
 def convert(settings: Settings) -> None:
-    """Convert a training run to a bundle.
+    """Convert a training run to a bundle; stages that are up to date are not run again.
 
     Raises
     ------
     ConvertError
-        If the run, its films, its network or the output folder cannot be used; nothing is left behind.
+        If the run, its films, its network or the output folder cannot be used, or a gate is not passed; there is then
+        no new bundle.
     BundleError
         If the box would refuse the bundle.
     """
-    started = time.monotonic()
     bundle.check_output(settings.output, settings.force)
     bundle.check_title(settings.name, settings.version)
-    run = read_run(settings.run)
-    rows = films.read_films(run.folder / FILMS, settings.films)
+    if settings.key:
+        read_private_key(settings.key)  # now, not after all the work
+    job = open_job(settings)
+    run_stages(STAGES, job, job.work, settings.until, settings.again)
+
+
+def export(job: Job, folder: Path) -> Facts:
+    """Check what training exported: the body is sound ONNX, the head fits it, and both give numbers."""
+    run = job.run
     model = read_model(run)
-    drawn = films.calibration_films(rows, settings.calibration_films)
-    calibration = np.concatenate(list(films.load_inputs(settings.films, drawn, run.size)))
-    exact = OnnxBody(model, run.scale, run.zero_point)
-    check_head(run, exact(calibration[:1]))
-    log.info("quantising with %d films", len(calibration))
-    float_body, int8_body = make_bodies(run, model, calibration)
-    operators = check_for_edge_tpu(int8_body)
-    log.info("operators of the int8 body: %s", operators)
-
-    int8 = TfliteBody(int8_body, run.scale, run.zero_point)
-    check_ends(int8, run)
-    readers = {"onnx": exact, "float": TfliteBody(float_body, run.scale, run.zero_point), "int8": int8}
-    validation, test = (measure(part, rows, run, readers, settings) for part in (films.VALIDATION, films.TEST))
-    point = choose_operating_point(validation.labels, validation.readings["int8"].logits)
-    golden, maps = read_golden(int8, run.head, run.size)
-    plain = TfliteBody(int8_body, run.scale, run.zero_point, plain_kernels=True)
-    plainly, _ = read_golden(plain, run.head, run.size)
-    conversion = {
-        **provenance.tool_facts(),
-        "calibration_films": len(calibration),
-        "operators": operators,
-        **provenance.measured_facts(validation, test, point),
-        "golden_kernel_difference": number(np.abs(plainly - golden).max()),
-        "seconds": round(time.monotonic() - started, 1),
+    check_head(run, OnnxBody(model, run.scale, run.zero_point)(job.calibration[:1]))
+    onnx.save(model, folder / ONNX[1])
+    return {
+        "network": run.facts["network"],
+        "head_kind": run.head.kind,
+        "size": run.size,
+        "operators": dict(Counter(node.op_type for node in model.graph.node)),
+        "films": dict(Counter(film.part for film in job.rows)),
     }
-    manifest = compose_manifest(settings, run, int8, point, conversion)
-    arrays = {"seeds": np.array(SEEDS, np.int64), "logits": golden, "maps": maps}
-    bundle.write_bundle(settings.output, manifest, int8_body, run.head, arrays, settings.force)
-
-
-def compose_manifest(
-    settings: Settings, run: Run, int8: TfliteBody, point: OperatingPoint, conversion: dict[str, Any]
-) -> Manifest:
-    """Return the manifest of a bundle, but for the digests of its files."""
-    entry, features = int8.ends()
-    return Manifest(
-        name=settings.name,
-        version=settings.version,
-        network=run.facts["network"],
-        labels=FINDINGS,
-        preprocessing=PREPROCESSING,
-        input=entry,
-        features=features,
-        body=bundle.BODY,
-        head=bundle.HEAD,
-        head_kind=run.head.kind,
-        golden=bundle.GOLDEN,
-        calibration=dict(zip(FINDINGS, point.calibrations, strict=True)),
-        thresholds=dict(zip(FINDINGS, point.thresholds, strict=True)),
-        training=provenance.training_facts(run.facts),
-        conversion=conversion,
-        files={},
-    )
 
 
 def read_model(run: Run) -> onnx.ModelProto:
@@ -113,36 +91,151 @@ def read_model(run: Run) -> onnx.ModelProto:
     return model
 
 
-def make_bodies(run: Run, model: onnx.ModelProto, calibration: np.ndarray) -> tuple[bytes, bytes]:
-    """Return the float and the int8 TFLite file of a run's body.
-
-    Parameters
-    ----------
-    run : Run
-    model : ModelProto
-    calibration : ndarray of uint8, shape (films, size, size, 3)
-    """
-    exact = to_float(rebuild_body(model))
-    even = equalise(model, calibration, run.scale, run.zero_point)
-    rounded = round_kernels(even, calibration[:ROUNDING_FILMS], run.scale, run.zero_point)
-    return exact, to_int8(rebuild_body(rounded), calibration, run.scale, run.zero_point)
+def rebuild(job: Job, folder: Path) -> Facts:
+    """Rebuild the body in TensorFlow and write it as float TFLite: what the rebuilding alone does to it."""
+    body = to_float(rebuild_body(job.model()))
+    (folder / FLOAT_BODY[1]).write_bytes(body)
+    return {"bytes": len(body)}
 
 
-def check_ends(int8: TfliteBody, run: Run) -> None:
-    """Raise QuantisationError unless raw pixels may go into the int8 body as they are."""
-    entry, _ = int8.ends()
+def quantise(job: Job, folder: Path) -> Facts:
+    """Even out the channels, round the kernels and quantise, on training films of one patient each."""
+    run, films = job.run, job.calibration
+    even = equalise(job.model(), films, run.scale, run.zero_point)
+    rounded = round_kernels(even, films[:ROUNDING_FILMS], run.scale, run.zero_point)
+    body = to_int8(rebuild_body(rounded), films, run.scale, run.zero_point)
+    entry, features = TfliteBody(body, run.scale, run.zero_point).ends()
     if (entry.scale, entry.zero_point) != (run.scale, run.zero_point):
         raise QuantisationError(
             f"the int8 body's input is quantised as ({entry.scale}, {entry.zero_point}), training scaled pixels by "
             f"({run.scale}, {run.zero_point}); train with a scaling that spans 0..255 exactly"
         )
+    onnx.save(even, folder / EVEN[1])
+    (folder / INT8_BODY[1]).write_bytes(body)
+    write_calibration_films(folder / "calibration.csv", job)
+    return {"bytes": len(body), "calibration_films": len(films), "input": asdict(entry), "features": asdict(features)}
 
 
-def measure(part: str, rows: list[films.Film], run: Run, readers: dict[str, Body], settings: Settings) -> Measured:
-    """Return what every body says of the films of one part."""
-    own = films.films_of(rows, part, settings.measured_films)
-    if not own:
-        raise FilmsError(f"{run.folder / FILMS} has no sharp {part} film; train on more films")
-    log.info("measuring on %d %s films", len(own), part)
-    readings = read_with(readers, run.head, films.load_inputs(settings.films, own, run.size))
-    return Measured([film.patient for film in own], films.label_array(own), readings)
+def write_calibration_films(path: Path, job: Job) -> None:
+    """Write which films the ranges were measured on."""
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["path", "patient"], *([film.path, film.patient] for film in job.calibration_rows)])
+
+
+def lint_body(job: Job, folder: Path) -> Facts:
+    """Refuse a body of which the Edge TPU would not run the whole."""
+    body = job.bytes(INT8_BODY)
+    operators, report = check_for_edge_tpu(body), as_json(lint(body))
+    (folder / "lint.json").write_text(json.dumps(report, indent=2), "utf-8")
+    return {"operators": operators, **{key: of for key, of in report.items() if key != "operators"}}
+
+
+def compile_body(job: Job, folder: Path) -> Facts:
+    """Compile the body for the Edge TPU where the workstation can; where it cannot, say so."""
+    try:
+        compilation = compile_model(job.bytes(INT8_BODY), job.settings.compiler)
+    except NoCompilerError as err:
+        return {**edgetpu_facts(None), "reason": str(err)}
+    (folder / TPU_BODY[1]).write_bytes(compilation.content)
+    return edgetpu_facts(compilation)
+
+
+def measure(job: Job, folder: Path) -> Facts:
+    """Read the validation and test films with every body, and hold what conversion changed against the gates."""
+    bodies = {"onnx": job.onnx_body(), "float": job.tflite(FLOAT_BODY), "int8": job.tflite()}
+    parts = {part: job.part(part) for part in (VALIDATION, TEST)}
+    torch = {part: read_predictions(job.run.folder / PREDICTIONS, films) for part, films in parts.items()}
+    readings = {
+        part: read_with(bodies, job.run.head, load_inputs(job.settings.films, films, job.run.size))
+        for part, films in parts.items()
+    }
+    logits = {
+        part: {"torch": torch[part], **{name: of.logits for name, of in readings[part].items()}} for part in parts
+    }
+    np.savez(folder / READINGS[1], **{f"{part}_{name}": of for part in parts for name, of in logits[part].items()})
+    test = Measured([film.patient for film in parts[TEST]], label_array(parts[TEST]), logits[TEST])
+    together = {name: join(readings[part][name] for part in parts) for name in bodies}
+    facts = {
+        **measure_parity(together, np.concatenate(list(torch.values()))),
+        **auc_loss(test.labels, logits[TEST]["onnx"], logits[TEST]["int8"], patient_weights(test.patients)),
+    }
+    gates = find_gates(facts)
+    return {
+        **facts,
+        "gates": [asdict(gate) for gate in gates],
+        "metrics": provenance.figures(test),
+        "layers": find_layers(job, gates),
+    }
+
+
+def find_layers(job: Job, gates: list[Gate]) -> Facts:
+    """Return the layers of the int8 body that err most, and where a failed rebuilding errs: {stage: layers}."""
+    run, films = job.run, job.calibration[:LAYER_FILMS]
+    even = to_float(rebuild_body(job.model(EVEN)))
+    layers: Facts = {INT8: rank_layers(even, job.bytes(INT8_BODY), films, run.scale, run.zero_point)}
+    if any(gate.stage == REBUILT and not gate.passed for gate in gates):
+        node = find_rebuilt_layer(job.model(), job.bytes(FLOAT_BODY), films[:1], run.scale, run.zero_point)
+        layers[REBUILT] = [{"layer": node or "none that this film shows"}]
+    return layers
+
+
+def stop_at_gates(job: Job, facts: Facts) -> None:
+    """Raise GateError where a gate is not passed and the settings do not let it pass."""
+    if not job.settings.allow_failed_gates:
+        worst = {stage: layers[0]["layer"] for stage, layers in facts["layers"].items() if layers}
+        stop_at_failed([Gate(**gate) for gate in facts["gates"]], worst)
+
+
+def calibrate(job: Job, _: Path) -> Facts:
+    """Fit calibrations and choose thresholds on the validation films, through the int8 body."""
+    validation, test = job.measured(VALIDATION), job.measured(TEST)
+    point = choose_operating_point(validation.labels, validation.logits["int8"])
+    return {
+        "calibrations": {finding: asdict(of) for finding, of in zip(FINDINGS, point.calibrations, strict=True)},
+        "thresholds": {finding: asdict(of) for finding, of in zip(FINDINGS, point.thresholds, strict=True)},
+        **provenance.operating_facts(point, validation, test),
+    }
+
+
+def read_golden_films(job: Job, folder: Path) -> Facts:
+    """Read the golden phantoms, with the kernels of this machine and with those that every TFLite has."""
+    head, size = job.run.head, job.run.size
+    logits, maps = read_golden(job.tflite(), head, size)
+    plainly, _ = read_golden(job.tflite(plain_kernels=True), head, size)
+    np.savez(folder / GOLDEN[1], seeds=np.array(SEEDS, np.int64), logits=logits, maps=maps)
+    return {"films": len(SEEDS), "kernel_difference": number(np.abs(plainly - logits).max())}
+
+
+def write_bundle(job: Job, _: Path) -> Facts:
+    """Write the bundle's folder, signed where there is a key."""
+    settings = job.settings
+    key = read_private_key(settings.key) if settings.key else None
+    written = bundle.write_bundle(settings.output, compose_manifest(job), compose_files(job), settings.force, key)
+    return {"bundle": written.title, "sha256": written.digest, "folder": str(settings.output), "signed": bool(key)}
+
+
+def run_digests(job: Job) -> Facts:
+    """Return what tells that a run and its films are the same as before."""
+    names = (BODY, HEAD, FILMS, RUN, PREDICTIONS)
+    paths = [job.run.folder / name for name in names]
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None for path in paths]
+    return {"files": digests, "films": file_times(job.settings.films, job.rows)}
+
+
+def compiler_facts(job: Job) -> Facts:
+    """Return where the compiler is looked for, and whether there is one now."""
+    compiler = job.settings.compiler
+    return {**asdict(compiler), "found": shutil.which(compiler.command[0] if compiler.command else compiler.compiler)}
+
+
+STAGES = (
+    Stage("export", export, reads=run_digests),
+    Stage("rebuild", rebuild),
+    Stage("quantise", quantise, reads=lambda job: job.settings.calibration_films),
+    Stage("lint", lint_body),
+    Stage("compile", compile_body, reads=compiler_facts),
+    Stage("parity", measure, reads=lambda job: job.settings.measured_films, gate=stop_at_gates),
+    Stage("calibrate", calibrate),
+    Stage("golden", read_golden_films),
+    Stage("bundle", write_bundle, always=True),
+)

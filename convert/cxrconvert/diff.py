@@ -94,7 +94,7 @@ def _inputs(bundle: Bundle, folder: Path | None, names: list[str], seeds: list[i
     side = bundle.manifest.input.height
     if folder is None:
         return (to_input(draw_phantom(seed), side) for seed in seeds)
-    return load_inputs(folder, [Film(name, patient="", part=TEST, labels=()) for name in names], side)
+    return load_inputs(folder, [Film(name, name, patient="", part=TEST, labels=()) for name in names], side)
 
 
 def _answer(bundle: Bundle, inputs) -> Answers:

@@ -21,6 +21,10 @@ class QuantisationError(ConvertError, ArithmeticError):
     """The int8 body is not quantised as the contract says."""
 
 
+class GateError(ConvertError, ArithmeticError):
+    """What a stage made differs by more than a gate allows from what was trained."""
+
+
 class NotForEdgeTpuError(ConvertError, ValueError):
     """The int8 body holds an operator or a tensor that the Edge TPU compiler refuses."""
 

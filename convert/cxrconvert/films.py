@@ -27,6 +27,8 @@ class Film:
     ----------
     path : str
         Path below the folder of the films.
+    name : str
+        As the table of predictions names it.
     patient : str
     part : str
         "train", "validation" or "test".
@@ -35,6 +37,7 @@ class Film:
     """
 
     path: str
+    name: str
     patient: str
     part: str
     labels: tuple[int, ...]
@@ -74,7 +77,7 @@ def _film(path: Path, row: dict[str, str]) -> Film:
     labels = tuple(row[finding] for finding in FINDINGS)
     if row["part"] not in (TRAIN, VALIDATION, TEST) or not set(labels) <= {"0", "1"}:
         raise RunError(f"{path}: the row of {row['path']} has an unknown part or a label that is not 0 or 1")
-    return Film(row["path"], row["patient"], row["part"], tuple(int(label) for label in labels))
+    return Film(row["path"], row["name"], row["patient"], row["part"], tuple(int(label) for label in labels))
 
 
 def films_of(films: list[Film], part: str, at_most: int | None = None) -> list[Film]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from cxrbundle.head import Head
@@ -34,13 +35,13 @@ class Measured:
     patients : list of str
         Patient of each film.
     labels : ndarray of bool, shape (films, findings)
-    readings : dict of str to Readings
-        Of "onnx" (the reference), "float" (TFLite) and "int8".
+    logits : dict of str to ndarray of float32, shape (films, findings)
+        Of "torch" (what training itself said), "onnx" (the reference of all figures), "float" (TFLite) and "int8".
     """
 
     patients: list[str]
     labels: np.ndarray
-    readings: dict[str, Readings]
+    logits: dict[str, np.ndarray]
 
 
 def read_with(bodies: dict[str, Body], head: Head, inputs: Iterable[np.ndarray]) -> dict[str, Readings]:
@@ -63,6 +64,33 @@ def correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.divide((one * other).sum(axis=-1), norm, out=np.full(norm.shape, np.nan), where=norm > 1e-12)
 
 
+def join(parts: Iterable[Readings]) -> Readings:
+    """Return one body's readings of several parts as one."""
+    parts = list(parts)
+    return Readings(np.concatenate([one.logits for one in parts]), np.concatenate([one.maps for one in parts]))
+
+
+def measure_parity(readings: dict[str, Readings], torch: np.ndarray) -> dict[str, Any]:
+    """Return how close the stages are to each other on the same films.
+
+    Parameters
+    ----------
+    readings : dict of str to Readings
+        Of "onnx", "float" and "int8".
+    torch : ndarray of float32, shape (films, findings)
+        What training itself said of the films.
+    """
+    exact = readings["onnx"].logits
+    return {
+        **compare(readings["onnx"], readings["int8"]),
+        "differences": {
+            "torch_onnx": compare_logits(torch, exact),
+            "onnx_float": compare_logits(exact, readings["float"].logits),
+            "onnx_int8": compare_logits(exact, readings["int8"].logits),
+        },
+    }
+
+
 def compare(reference: Readings, int8: Readings) -> dict:
     """Return how close the int8 body's logits and class maps are to the float body's."""
     logits = correlation(reference.logits.T, int8.logits.T)
@@ -80,8 +108,14 @@ def compare(reference: Readings, int8: Readings) -> dict:
     }
 
 
+def compare_logits(one: np.ndarray, other: np.ndarray) -> dict[str, float]:
+    """Return the largest and the mean difference of logits, shape (films, findings), two digits each."""
+    difference = np.abs(one - other)
+    return {"max": float(f"{difference.max():.2g}"), "mean": float(f"{difference.mean():.2g}")}
+
+
 def auc_loss(labels: np.ndarray, reference: np.ndarray, int8: np.ndarray, weights: np.ndarray) -> dict:
-    """Return the difference of the mean AUC, int8 - float, with a paired bootstrap interval over patients.
+    """Return the differences of AUC, int8 - float, with paired bootstrap intervals over patients.
 
     Parameters
     ----------
@@ -90,7 +124,17 @@ def auc_loss(labels: np.ndarray, reference: np.ndarray, int8: np.ndarray, weight
         Logits.
     weights : ndarray of float, shape (1 + resamples, films)
         From `cxrconvert.metrics.patient_weights`: both readers see the same resamples.
+
+    Returns
+    -------
+    dict
+        "mean_auc_change" and "mean_auc_change_95" of the mean over the findings, and "auc_change": {finding:
+        {"auc_change", "auc_change_95"}}, with None where the films have no positive.
     """
-    before, after = (mean_defined(per_finding(labels, s, weights, weighted_auc)) for s in (reference, int8))
-    change = after - before
-    return {"mean_auc_change": number(change[0]), "mean_auc_change_95": interval(change[1:])}
+    before, after = (per_finding(labels, scores, weights, weighted_auc) for scores in (reference, int8))
+    own = {
+        finding: {"auc_change": number(change[0]), "auc_change_95": interval(change[1:])}
+        for finding, change in zip(FINDINGS, after - before, strict=True)
+    }
+    change = mean_defined(after) - mean_defined(before)
+    return {"mean_auc_change": number(change[0]), "mean_auc_change_95": interval(change[1:]), "auc_change": own}

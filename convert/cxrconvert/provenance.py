@@ -4,13 +4,12 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import numpy as np
 from cxrbundle.labels import FINDINGS
 from cxrbundle.provenance import code_version
 
 from cxrconvert.metrics import patient_weights, report
 from cxrconvert.operating_point import OperatingPoint, measure_operating_point
-from cxrconvert.parity import Measured, Readings, auc_loss, compare
+from cxrconvert.parity import Measured
 
 TOOLS = ("tensorflow", "tensorflow-cpu", "ai-edge-litert", "onnx", "onnxruntime", "numpy", "opencv-python-headless")
 # The manifest says these in keys of its own.
@@ -43,39 +42,29 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def measured_facts(validation: Measured, test: Measured, point: OperatingPoint) -> dict[str, Any]:
-    """Return parity on all measured films, the figures on the test films, and the operating point's."""
+def figures(test: Measured) -> dict[str, Any]:
+    """Return how well the float and the int8 body rank the test films."""
     weights = patient_weights(test.patients)
-    reference, int8 = test.readings["onnx"].logits, test.readings["int8"].logits
-    rebuilt = [np.abs(part.readings["onnx"].logits - part.readings["float"].logits) for part in (validation, test)]
     return {
-        "parity": {
-            "float_tflite_largest_logit_difference": float(f"{max(part.max() for part in rebuilt):.2g}"),
-            **compare(*(_together(name, validation, test) for name in ("onnx", "int8"))),
-            **auc_loss(test.labels, reference, int8, weights),
-        },
-        "metrics": {
-            "films": len(test.labels),
-            "patients": len(set(test.patients)),
-            "positives": _positives(test),
-            "float": report(test.labels, reference, weights),
-            "int8": report(test.labels, int8, weights),
-        },
-        "operating_point": {
-            "films": len(validation.labels),
-            "patients": len(set(validation.patients)),
-            "positives": _positives(validation),
-            "thresholds_basis": dict(zip(FINDINGS, point.basis, strict=True)),
-            "test": measure_operating_point(point, test.labels, int8),
-        },
+        "films": len(test.labels),
+        "patients": len(set(test.patients)),
+        "positives": positives(test),
+        "float": report(test.labels, test.logits["onnx"], weights),
+        "int8": report(test.labels, test.logits["int8"], weights),
     }
 
 
-def _together(name: str, *parts: Measured) -> Readings:
-    """Return one body's readings of several parts as one."""
-    own = [part.readings[name] for part in parts]
-    return Readings(np.concatenate([one.logits for one in own]), np.concatenate([one.maps for one in own]))
+def operating_facts(point: OperatingPoint, validation: Measured, test: Measured) -> dict[str, Any]:
+    """Return what thresholds rest on, and what they do on the test films."""
+    return {
+        "films": len(validation.labels),
+        "patients": len(set(validation.patients)),
+        "positives": positives(validation),
+        "thresholds_basis": dict(zip(FINDINGS, point.basis, strict=True)),
+        "test": measure_operating_point(point, test.labels, test.logits["int8"]),
+    }
 
 
-def _positives(part: Measured) -> dict[str, int]:
+def positives(part: Measured) -> dict[str, int]:
+    """Return how many films of a part have each finding."""
     return dict(zip(FINDINGS, part.labels.sum(axis=0).tolist(), strict=True))

@@ -47,6 +47,8 @@ class Bundle:
         The TFLite flatbuffer.
     head : Head
     golden : Golden
+    edgetpu_body : bytes or None
+        The same body, compiled for the Edge TPU; None where it was not.
     """
 
     manifest: Manifest
@@ -54,6 +56,7 @@ class Bundle:
     body: bytes
     head: Head
     golden: Golden
+    edgetpu_body: bytes | None = None
 
     @property
     def title(self) -> str:
@@ -87,6 +90,7 @@ def build_bundle(package: Package) -> Bundle:
         body=files[manifest.body],
         head=_read_head(manifest, files[manifest.head], package.path),
         golden=_read_golden(manifest, files[manifest.golden], package.path),
+        edgetpu_body=files[manifest.edgetpu_body] if manifest.edgetpu_body else None,
     )
 
 

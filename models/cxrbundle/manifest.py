@@ -13,6 +13,8 @@ from cxrbundle.preprocess import PREPROCESSING
 from cxrbundle.scores import Calibration, Thresholds
 
 SCHEMA = 1
+# Files that a bundle may do without, and older ones do not name.
+OPTIONAL = {"edgetpu_body": "", "film_check": ""}
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
 # Thirty times what a manifest has: JSON grows tenfold in memory.
 MOST_BYTES = 1 << 20
@@ -53,6 +55,8 @@ class Manifest:
     training: dict[str, Any]
     conversion: dict[str, Any]
     files: dict[str, str]
+    edgetpu_body: str = ""
+    film_check: str = ""
 
     @property
     def title(self) -> str:
@@ -103,6 +107,7 @@ def parse_manifest(raw: dict[str, Any]) -> Manifest:
     version = raw.get("schema")
     if version != SCHEMA:
         raise ManifestError(f"schema {version!r} is unknown, this release reads {SCHEMA}; update the software")
+    raw = OPTIONAL | raw
     values = _exactly(Manifest, {key: value for key, value in raw.items() if key != "schema"}, "manifest")
     for key in ("calibration", "thresholds", "training", "conversion", "files"):
         if not isinstance(values[key], dict):
@@ -153,7 +158,7 @@ def _tensor(raw: Any, where: str) -> Tensor:
 
 def _check(manifest: Manifest) -> None:
     """Raise ManifestError where two keys contradict each other or a value is outside the contract."""
-    for key in ("name", "version", "network", "preprocessing", "body", "head", "head_kind", "golden"):
+    for key in ("name", "version", "network", "preprocessing", "body", "head", "head_kind", "golden", *OPTIONAL):
         if not isinstance(getattr(manifest, key), str):
             raise ManifestError(f"{key} is {getattr(manifest, key)!r}, not a text")
     if manifest.labels != FINDINGS:
@@ -182,6 +187,6 @@ def _check(manifest: Manifest) -> None:
             raise ManifestError(f"files: {name!r} is no plain file name with a SHA-256 in hexadecimal")
         if name in (MANIFEST, SIGNATURE):
             raise ManifestError(f"files: {name} vouches for the others and cannot be one of them")
-    for key in ("body", "head", "golden"):
-        if getattr(manifest, key) not in manifest.files:
+    for key in ("body", "head", "golden", *OPTIONAL):
+        if getattr(manifest, key) not in manifest.files and (key not in OPTIONAL or getattr(manifest, key)):
             raise ManifestError(f"{key} names {getattr(manifest, key)!r}, which files does not list")

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cxrbundle.labels import FINDINGS
 from cxrconvert.bodies import TfliteBody
 from cxrconvert.card import DASH, number, table, with_interval
 from cxrconvert.edgetpu.lint import check_for_edge_tpu
@@ -60,7 +61,10 @@ def test_parity_of_a_reader_with_itself_and_with_noise():
     same = compare(Readings(logits, maps), Readings(logits, maps))
     assert (same["logit_correlation_minimum"], same["map_correlation_median"]) == (1, 1)
     weights = patient_weights([str(i) for i in range(80)], resamples=200)
-    assert auc_loss(labels, logits, logits, weights) == {"mean_auc_change": 0, "mean_auc_change_95": [0, 0]}
+    none = auc_loss(labels, logits, logits, weights)
+    assert (none["mean_auc_change"], none["mean_auc_change_95"]) == (0, [0, 0])
+    assert set(none["auc_change"]) == set(FINDINGS)
+    assert all(of == {"auc_change": 0, "auc_change_95": [0, 0]} for of in none["auc_change"].values())
     noisy = auc_loss(labels, logits, logits + random.normal(0, 2, logits.shape), weights)
     assert noisy["mean_auc_change_95"][0] <= noisy["mean_auc_change"] < 0
 

@@ -14,6 +14,11 @@ from cxrconvert.settings import Settings
 from tiny_run import SIZE, Network, change_json, save_head, write_table
 
 
+def tiny_settings(own, **changes):
+    """Settings of a conversion of the tiny run, whose films are too few for the gates."""
+    return Settings(own / "run", own / "films", own / "out" / "bundle", allow_failed_gates=True, **changes)
+
+
 def no_run_json(own):
     (own / "run" / "run.json").unlink()
 
@@ -74,6 +79,20 @@ def body_of_noise(own):
     (own / "run" / "body.onnx").write_bytes(b"no model")
 
 
+def no_predictions(own):
+    (own / "run" / "predictions.csv").unlink()
+
+
+def predictions_of_other_films(own):
+    path = own / "run" / "predictions.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
+
+
+def predictions_of_other_findings(own):
+    path = own / "run" / "predictions.csv"
+    path.write_text(path.read_text().replace("Hernia", "Goitre"))
+
+
 def body_with_sigmoid(own):
     net = Network()
     wide = net.conv("film", 24, 3, strides=[2, 2], pads=[0, 0, 1, 1])
@@ -98,13 +117,16 @@ def body_with_sigmoid(own):
         (film_that_is_none, "3.png cannot be decoded"),
         (no_body, "body.onnx is no sound ONNX model"),
         (body_of_noise, "body.onnx is no sound ONNX model"),
+        (no_predictions, "predictions.csv cannot be read"),
+        (predictions_of_other_films, "lacks 3 of 24 films"),
+        (predictions_of_other_findings, "must have the columns name, part and the 14 findings"),
         (body_with_sigmoid, "node 'node_sigmoid_1': operator Sigmoid"),
     ],
 )
 def test_refused(own, spoil, words):
     spoil(own)
     with pytest.raises(ConvertError, match=words.replace("(", r"\(")) as caught:
-        convert(Settings(own / "run", own / "films", own / "out" / "bundle"))
+        convert(tiny_settings(own))
     assert "\n" not in str(caught.value)
     assert list((own / "out").iterdir()) == []
 
@@ -123,12 +145,12 @@ def test_the_order_of_the_columns_does_not_matter_and_films_outside_the_split_ar
 
 def test_too_few_calibration_films(own):
     with pytest.raises(ConvertError, match="4 calibration films are too few; draw 16"):
-        convert(Settings(own / "run", own / "films", own / "out" / "bundle", calibration_films=4))
+        convert(tiny_settings(own, calibration_films=4))
 
 
 def test_a_name_that_the_box_would_refuse(own):
     with pytest.raises(ConvertError, match="--name is '../evil'; use letters".replace(".", r"\.")):
-        convert(Settings(own / "run", own / "films", own / "out" / "bundle", name="../evil"))
+        convert(tiny_settings(own, name="../evil"))
     assert list((own / "out").iterdir()) == []
 
 
@@ -141,7 +163,7 @@ def test_a_folder_that_is_there_is_not_touched(own):
 
 
 def test_a_bundle_is_replaced_by_force_only_if_the_new_one_is_good(own):
-    settings = Settings(own / "run", own / "films", own / "out" / "bundle", name="first")
+    settings = tiny_settings(own, name="first")
     convert(settings)
     before = (own / "out" / "bundle" / "manifest.json").read_bytes()
     (own / "films" / "70.png").rename(own / "70.png")

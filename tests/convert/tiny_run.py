@@ -10,6 +10,9 @@ import onnx
 from cxrbundle.labels import FINDINGS
 from cxrbundle.phantom import draw_phantom
 from cxrbundle.preprocess import PREPROCESSING
+from cxrconvert.bodies import OnnxBody
+from cxrconvert.films import load_inputs, read_films
+from cxrconvert.run import read_run
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
@@ -78,6 +81,20 @@ def write_run(folder: Path, films: Path) -> None:
     write_table(folder / "films.csv", rows)
     counts = {part: part_facts([row for row in rows if row[5] == part]) for part in PARTS}
     write_json(folder, run_facts(counts))
+    write_predictions(folder, films)
+
+
+def write_predictions(folder: Path, films: Path) -> None:
+    """Write what the network says of the films that it was not trained on."""
+    run = read_run(folder)
+    body = OnnxBody(onnx.load(folder / "body.onnx"), run.scale, run.zero_point)
+    held_out = [film for film in read_films(folder / "films.csv", films) if film.part != "train"]
+    inputs = load_inputs(films, held_out, run.size)
+    with (folder / "predictions.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", "part", *FINDINGS])
+        for film, pixels in zip(held_out, inputs, strict=True):
+            writer.writerow([film.name, film.part, *run.head(body(pixels)).logits])
 
 
 def save_head(folder: Path, weight: np.ndarray) -> None:

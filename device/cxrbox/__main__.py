@@ -1,66 +1,98 @@
 """Command line of the box."""
 
 import argparse
-import errno
 import logging
+import os
 import signal
 import sqlite3
 import sys
 import threading
-from pathlib import Path
+from collections.abc import Callable
 
 from cxrbundle.errors import BundleError
 
+from cxrbox.command_line import build_parser
 from cxrbox.errors import BoxError
 from cxrbox.settings import Settings
-from cxrbox.supervise import EXIT_CONFIG, EXIT_STATE, die_with_parent, run_box
-
-STATE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of `cxrbox`."""
-    parser = argparse.ArgumentParser(prog="cxrbox", description="Read chest films. Not a diagnosis.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    read = commands.add_parser("read", help="read films now and print what they show")
-    read.add_argument("files", nargs="+", type=Path, metavar="FILE")
-    read.add_argument("--json", action="store_true", help="print one JSON object a line")
-    selftest = commands.add_parser(
-        "selftest", help="read the bundle's golden films and compare with the day it was made"
-    )
-    selftest.add_argument("--json", action="store_true", help="print one JSON object")
-    for command in (read, selftest):
-        Settings.add_options(command, "bundle", "trusted_keys", "allow_unsigned", "threads")
-    for name, help_text in (
-        ("run", "run the whole box: watch a folder, read its films, serve the page"),
-        ("intake", "run only the part that watches the folder"),
-        ("reader", "run only the part that reads films"),
-        ("web", "run only the page"),
-    ):
-        command = commands.add_parser(name, help=help_text)
-        Settings.add_options(command)
-        command.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
-    demo = commands.add_parser("demo", help="put the demonstration films into a folder")
-    demo.add_argument("folder", type=Path)
-    return parser
+from cxrbox.supervise import EXIT_CONFIG, EXIT_STATE, PARTS, STATE_ERRORS, die_with_parent, run_box, state_locks
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Run one command; import only what it needs, so that each part stays small."""
-    if options.command == "read":
-        from cxrbox.command_read import read_films
+    """Run one command."""
+    if options.command in ("run", *PARTS):
+        return _run_part(options.command, Settings.from_options(options), options.supervised)
+    return _COMMANDS[options.command](options)
 
-        return read_films(options.files, Settings.from_options(options), options.json)
-    if options.command == "selftest":
-        from cxrbox.command_selftest import run_selftest
 
-        return run_selftest(Settings.from_options(options), options.json)
-    if options.command == "demo":
-        from cxrbox.demo import copy_demo_films
+# Each imports only what it needs, so that each part stays small.
 
-        copy_demo_films(options.folder)
-        return 0
-    return _run_part(options.command, Settings.from_options(options), options.supervised)
+
+def _read(options: argparse.Namespace) -> int:
+    from cxrbox.command_read import read_films
+
+    return read_films(options.files, Settings.from_options(options), options.json)
+
+
+def _selftest(options: argparse.Namespace) -> int:
+    from cxrbox.command_selftest import run_selftest
+
+    return run_selftest(Settings.from_options(options), options.json)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from cxrbox.command_compare import run_compare
+
+    return run_compare(Settings.from_options(options), options.old, options.new, options.json)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from cxrbox.command_replay import run_replay
+
+    return run_replay(Settings.from_options(options), options.film, options.json)
+
+
+def _verify_log(options: argparse.Namespace) -> int:
+    from cxrbox.command_verify_log import run_verify_log
+
+    return run_verify_log(Settings.from_options(options), options.json)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from cxrbox.command_export import run_export
+
+    return run_export(Settings.from_options(options), options.json, options.since)
+
+
+def _check_config(options: argparse.Namespace) -> int:
+    from cxrbox.command_check_config import run_check_config
+
+    return run_check_config(options.file)
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from cxrbox.command_migrate import run_migrate
+
+    return run_migrate(Settings.from_options(options), options.to)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from cxrbox.demo import copy_demo_films
+
+    copy_demo_films(options.folder)
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "read": _read,
+    "selftest": _selftest,
+    "compare": _compare,
+    "replay": _replay,
+    "verify-log": _verify_log,
+    "export": _export,
+    "check-config": _check_config,
+    "migrate": _migrate,
+    "demo": _demo,
+}
 
 
 def _run_part(name: str, settings: Settings, supervised: bool) -> int:
@@ -73,9 +105,22 @@ def _run_part(name: str, settings: Settings, supervised: bool) -> int:
         # Ctrl-C reaches every process of the terminal; the supervisor alone decides when its parts end.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         die_with_parent()
-    if name == "run":
+        _work(name, settings, ended)
+    elif name == "run":
         run_box(settings, ended.is_set)
-    elif name == "intake":
+    elif name == "reader":
+        # Somebody must note the film on which a reader died, so it has a process above it on its own as well.
+        run_box(settings, ended.is_set, ["reader"])
+    else:
+        settings.state.mkdir(parents=True, exist_ok=True)
+        with state_locks(settings, [name]):
+            _work(name, settings, ended)
+    return 0
+
+
+def _work(name: str, settings: Settings, ended: threading.Event) -> None:
+    """Do the work of a part in this process."""
+    if name == "intake":
         from cxrbox.intake import run_intake
 
         run_intake(settings, ended.is_set)
@@ -87,7 +132,6 @@ def _run_part(name: str, settings: Settings, supervised: bool) -> int:
         from cxrbox.web import run_web
 
         run_web(settings, ended.wait)
-    return 0
 
 
 def main() -> None:
@@ -97,6 +141,9 @@ def main() -> None:
     except (BoxError, BundleError) as err:
         print(f"cxrbox: {err}", file=sys.stderr)
         sys.exit(EXIT_CONFIG)
+    except BrokenPipeError:
+        # Whoever reads the output, `head` say, has enough; what is still buffered must not fail at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (sqlite3.OperationalError, OSError) as err:
         if isinstance(err, OSError) and err.errno not in STATE_ERRORS:
             raise

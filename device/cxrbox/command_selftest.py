@@ -6,6 +6,7 @@ import platform
 from statistics import median
 from typing import Any
 
+from cxrbox.bodies.tpu import OPEN_SECONDS
 from cxrbox.reading import GOLDEN_TOLERANCE, LEAST_GOLDEN_CORRELATION, GoldenAnswer, Reader, make_reader
 from cxrbox.settings import Settings
 
@@ -23,7 +24,10 @@ def run_selftest(settings: Settings, as_json: bool) -> int:
     BackendError
         If its body does not run here.
     """
-    report = make_report(make_reader(settings))
+    reader = make_reader(settings)
+    reader.body.wait_until_tried(OPEN_SECONDS)
+    report = make_report(reader)
+    reader.body.close()
     print(json.dumps(report) if as_json else describe(report))
     return 0 if report["passed"] else 1
 
@@ -35,6 +39,7 @@ def make_report(reader: Reader) -> dict[str, Any]:
     return {
         **reader.provenance(),
         "trust": reader.trust,
+        "remark": reader.body.status().reason,
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
         "tolerance": {"difference": GOLDEN_TOLERANCE, "map_correlation": LEAST_GOLDEN_CORRELATION},
         "films": films,
@@ -69,6 +74,7 @@ def describe(report: dict[str, Any]) -> str:
         [
             f"{report['bundle']} ({report['trust']}), SHA-256 {report['bundle_sha256'][:16]}",
             f"on {report['backend']}, {report['machine']}, cxrbox {report['code']}",
+            *([report["remark"]] if report["remark"] else []),
             "golden film   logit difference   map correlation   ms",
             *(_line(film) for film in report["films"]),
             f"allowed       {tolerance['difference']:<18} {tolerance['map_correlation']}",

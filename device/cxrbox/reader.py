@@ -4,14 +4,21 @@ import logging
 import resource
 import signal
 import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
 
 import cv2
 import numpy as np
 
-from cxrbox.errors import RefusedError
+from cxrbox.bodies.golden import GoldenWatch
+from cxrbox.errors import BackendError, RefusedError
+from cxrbox.identity import read_patient_id
 from cxrbox.maps import pack_maps
-from cxrbox.reading import Reader, open_reader
+from cxrbox.operating_points import SOURCES
+from cxrbox.reading import Again, Reader, Reading, make_reader
 from cxrbox.refusals import refuse
+from cxrbox.retention import Keeper
 from cxrbox.settings import Settings
 from cxrbox.store import QueuedFilm, Store
 
@@ -19,47 +26,139 @@ log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.1
 # The page shows a film at this size at most, in pixels: enough for a screen, a tenth of the original's bytes.
 PICTURE_SIDE = 1024
+# Films that wait to be looked at again, moved a little; of a long queue only the last ones are.
+MOST_UNSHIFTED = 64
 
 
-def run_reader(settings: Settings, stopped) -> None:
+def run_reader(settings: Settings, stopped: Callable[[], bool]) -> None:
     """Read films until `stopped()`."""
     store = Store(settings.state)
+    # First of all: a disk that is full has no room for anything else.
+    keeper = Keeper(settings, store)
+    keeper.look()
     store.requeue_interrupted()
-    reader = open_reader(settings)
+    desk = Desk(settings, store, make_reader(settings))
     _bound_memory(settings.memory_mb)
-    log.info("reading with %s (%s) on %s", reader.bundle.title, reader.trust, reader.body.backend)
-    for film in store.without_picture():
-        _redraw(store, reader, film)
-    while not stopped():
-        film = store.claim()
-        if film is None:
-            time.sleep(IDLE_SECONDS)
-            continue
-        # Decoders are C code that may hang where no Python runs: the kernel then ends this process, its parent
-        # starts it again, and the film is refused when that happens twice.
-        signal.setitimer(signal.ITIMER_REAL, settings.film_seconds)
-        _read(store, reader, film)
+    try:
+        while not stopped():
+            keeper.look_in_time()
+            if not desk.work():
+                time.sleep(IDLE_SECONDS)
+    finally:
+        desk.reader.body.close()
+
+
+class Desk:
+    """Where films are read, one after the other, as long as the golden films are answered as they should be.
+
+    Parameters
+    ----------
+    settings : Settings
+    store : Store
+    reader : Reader
+
+    Raises
+    ------
+    BackendError
+        If the golden films are not answered as they should be.
+
+    Attributes
+    ----------
+    unfit : str
+        Why no film may be read now; empty where films are read.
+    """
+
+    def __init__(self, settings: Settings, store: Store, reader: Reader):
+        self.settings, self.store, self.reader = settings, store, reader
+        self.unfit = ""
+        self._watch = GoldenWatch(reader.prove, settings.golden_seconds)
+        # At the start whoever started it is told; a body that drifts later is shown on the page.
+        self._watch.check(reader.body)
+        self._undrawn = store.without_picture()
+        # What came with the queue is read once; where it is empty there is time to look again.
+        self._unshifted: deque[tuple[int, Again]] = deque(maxlen=MOST_UNSHIFTED)
+        log.info("reading with %s (%s) on %s", reader.bundle.title, reader.trust, reader.body.backend)
+        self._used = {"bundle": reader.bundle.title, "bundle_sha256": reader.bundle.digest, "trust": reader.trust}
+        thresholds = {source: reader.points.sha256(source) for source in SOURCES}
+        store.note_bundle(self._used | {"thresholds_sha256": thresholds})
+
+    def work(self) -> bool:
+        """Do what is next; return False where there was nothing to do."""
+        self._prove_in_time()
+        self._tell()
+        if self.unfit:
+            return False
+        if self._undrawn:
+            _redraw(self.store, self.reader, self._undrawn.pop())
+            return True
+        film = self.store.claim()
+        if film:
+            self._read_in_time(film)
+        elif self._unshifted:
+            number, again = self._unshifted.popleft()
+            self.store.add_stability(number, self.reader.find_unstable(again))
+        else:
+            return False
+        return True
+
+    def _prove_in_time(self) -> None:
+        """Read the golden films where that is due; a body that fails them reads no film until it passes again."""
+        if not self._watch.due():
+            return
+        try:
+            self._watch.check(self.reader.body)
+        except BackendError as err:
+            if str(err) != self.unfit:
+                log.error("%s", err)
+            self.unfit = str(err)
+        else:
+            self.unfit = ""
+
+    def _tell(self) -> None:
+        """Tell the page how films are read; what changes all the time is left out or rounded, to spare the disk."""
+        status = asdict(self.reader.body.status())
+        del status["retry_seconds"]
+        status["expected_ms"] = status["expected_ms"] and round(status["expected_ms"])
+        golden = self._watch.last and asdict(self._watch.last)
+        self.store.put_status("reader", self._used | status | {"unfit": self.unfit, "golden": golden})
+
+    def _read_in_time(self, film: QueuedFilm) -> None:
+        """Read a film within its time.
+
+        Decoders are C code that may hang where no Python runs: the kernel then ends this process, its parent starts it
+        again, and the film is refused when that happens twice.
+        """
+        signal.setitimer(signal.ITIMER_REAL, self.settings.film_seconds)
+        self._read(film)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
+    def _read(self, film: QueuedFilm) -> None:
+        """Read one claimed film; whatever happens to it is kept."""
+        started = time.perf_counter()
+        try:
+            reading = self.reader.read(self.store.original_path(film.sha256), film.source)
+        except RefusedError as refusal:
+            self.store.add_refusal(film.id, refusal)
+            log.info("film %d refused: %s", film.id, refusal.code)
+        except MemoryError:
+            refusal = refuse("out_of_memory", "reading the film takes more memory than the box has")
+            self.store.add_refusal(film.id, refusal)
+        else:
+            self._keep(film, reading, (time.perf_counter() - started) * 1000)
 
-def _read(store: Store, reader: Reader, film: QueuedFilm) -> None:
-    """Read one claimed film; whatever happens to it is kept."""
-    started = time.perf_counter()
-    try:
-        reading = reader.read(store.original_path(film.sha256))
-    except RefusedError as refusal:
-        store.add_refusal(film.id, refusal)
-        log.info("film %d refused: %s", film.id, refusal.code)
-        return
-    except MemoryError:
-        store.add_refusal(film.id, refuse("out_of_memory", "reading the film takes more memory than the box has"))
-        return
-    milliseconds = (time.perf_counter() - started) * 1000
-    store.add_result(
-        film.id, reader.provenance() | {"findings": reading.findings}, pack_maps(reading.maps), milliseconds
-    )
-    log.info("film %d read in %.0f ms", film.id, milliseconds)
-    _draw(store, film, reading.grey)
+    def _keep(self, film: QueuedFilm, reading: Reading, milliseconds: float) -> None:
+        """Keep a reading, and then draw the film for the page."""
+        told, logits = self.reader.describe(reading), reading.logits.tolist()
+        patient = self._patient_id(film, reading)
+        if self.store.add_result(film.id, told, pack_maps(reading.maps), milliseconds, logits, patient):
+            log.info("film %d read in %.0f ms", film.id, milliseconds)
+            _draw(self.store, film, reading.grey)
+            self._unshifted.append((film.id, reading.again))
+
+    def _patient_id(self, film: QueuedFilm, reading: Reading) -> str | None:
+        if not self.settings.dicom_identity or reading.source != "dicom":
+            return None
+        return read_patient_id(self.store.original_path(film.sha256))
 
 
 def _draw(store: Store, film: QueuedFilm, grey: np.ndarray) -> None:
@@ -76,7 +175,7 @@ def _draw(store: Store, film: QueuedFilm, grey: np.ndarray) -> None:
 def _redraw(store: Store, reader: Reader, film: QueuedFilm) -> None:
     """Draw the picture that an interrupted box did not get to."""
     try:
-        _draw(store, film, reader.read(store.original_path(film.sha256)).grey)
+        _draw(store, film, reader.read(store.original_path(film.sha256), film.source).grey)
     except RefusedError as refusal:
         log.warning("film %d was read before and has no picture now: %s", film.id, refusal.code)
 

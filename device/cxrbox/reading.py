@@ -1,7 +1,7 @@
 """One film, one reading: decode, preprocess, body, head, scores. The daemon and `cxrbox read` share it."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,12 +13,19 @@ from cxrbundle.phantom import draw_phantom
 from cxrbundle.preprocess import to_input
 from cxrbundle.scores import likelihoods, state
 
-from cxrbox.body import Body, CpuBody, usable_threads
+from cxrbox.bodies.choice import open_body
+from cxrbox.bodies.cpu import usable_threads
+from cxrbox.bodies.seam import Body
+from cxrbox.bodies.tpu import INVOKE_SECONDS
+from cxrbox.clock import clock_trusted
 from cxrbox.decoding.film import decode_film
 from cxrbox.errors import BackendError
 from cxrbox.maps import correlate_maps
+from cxrbox.operating_points import OperatingPoints, load_operating_points, source_of
+from cxrbox.provenance import code_sha256
 from cxrbox.refusals import refuse
 from cxrbox.settings import Settings
+from cxrbox.stability import find_unstable, shifted
 from cxrbox.trust import open_package
 
 # int8 kernels differ between runtimes and processors: a third of a logit was measured on golden films between
@@ -26,6 +33,22 @@ from cxrbox.trust import open_package
 GOLDEN_TOLERANCE = 1.0
 # Class maps correlate by .999 and more between those kernels, by .96 at most with the same film's maps mirrored.
 LEAST_GOLDEN_CORRELATION = 0.98
+
+
+@dataclass(frozen=True)
+class Again:
+    """A film that was read, small enough to wait for another reading.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, shape (1, side, side, 3)
+        The input of the body.
+    source : str
+        Whose thresholds it is held against.
+    """
+
+    pixels: np.ndarray
+    source: str
 
 
 @dataclass(frozen=True)
@@ -39,11 +62,21 @@ class Reading:
     maps : ndarray of float32, shape (findings, height, width)
     grey : ndarray of uint8, shape (height, width)
         The film as it was read, bone bright.
+    logits : ndarray of float32, shape (findings,)
+    again : Again
+        What is needed to read it once more.
     """
 
     findings: dict[str, dict]
     maps: np.ndarray
     grey: np.ndarray
+    logits: np.ndarray
+    again: Again
+
+    @property
+    def source(self) -> str:
+        """Whose thresholds it was held against: one of `cxrbox.operating_points.SOURCES`."""
+        return self.again.source
 
 
 @dataclass(frozen=True)
@@ -91,12 +124,15 @@ class Reader:
     body : Body
     trust : str
         Why the bundle is trusted, from `cxrbox.trust`.
+    points : OperatingPoints
+        The thresholds films are held against.
     """
 
-    def __init__(self, bundle: Bundle, body: Body, trust: str):
+    def __init__(self, bundle: Bundle, body: Body, trust: str, points: OperatingPoints):
         self.bundle = bundle
         self.body = body
         self.trust = trust
+        self.points = points
 
     def provenance(self) -> dict[str, str]:
         """Return what every result names: bundle, its hash, backend and code."""
@@ -107,36 +143,70 @@ class Reader:
             "code": version("cxrbox"),
         }
 
-    def read(self, path: Path) -> Reading:
+    def describe(self, reading: Reading) -> dict:
+        """Return what is kept of a reading: its findings, and what is needed to arrive at them once more."""
+        return self.provenance() | {
+            "code_sha256": code_sha256(),
+            "thresholds_for": reading.source,
+            "thresholds_sha256": self.points.sha256(reading.source),
+            "clock_trusted": clock_trusted(),
+            "findings": reading.findings,
+        }
+
+    def read(self, path: Path, film_source: str = "folder") -> Reading:
         """Read a film from its file.
+
+        Parameters
+        ----------
+        path : Path
+        film_source : str
+            Where the box got it: "folder", "stick", "upload" or "camera".
 
         Raises
         ------
         RefusedError
             If the file holds no film that can be read.
         """
-        grey = decode_film(path).grey
+        film = decode_film(path)
         try:
-            output = self.infer(grey)
+            pixels = to_input(film.grey, self.bundle.manifest.input.height)
         except BlankFilmError as err:
             raise refuse("blank", "the film is blank, it has no contrast") from err
-        return Reading(self._findings(output.logits), output.maps, grey)
+        source = source_of(film_source, film.source)
+        output = self.bundle.head(self.body(pixels))
+        findings = self._findings(output.logits, source)
+        return Reading(findings, output.maps, film.grey, output.logits, Again(pixels, source))
+
+    def find_unstable(self, again: Again) -> list[str]:
+        """Read a film as it lies and moved a little each way; return the findings whose state does not hold."""
+        states, *others = (
+            self._states(self.bundle.head(self.body(pixels)).logits, again.source)
+            for pixels in (again.pixels, *shifted(again.pixels))
+        )
+        return find_unstable(states, others)
+
+    def _states(self, logits: np.ndarray, source: str) -> dict[str, str]:
+        return {finding: of["state"] for finding, of in self._findings(logits, source).items()}
 
     def infer(self, grey: np.ndarray) -> HeadOutput:
         """Return the head's output for a film, uint8 (height, width), bone bright."""
         return self.bundle.head(self.body(to_input(grey, self.bundle.manifest.input.height)))
 
-    def _findings(self, logits: np.ndarray) -> dict[str, dict]:
-        manifest = self.bundle.manifest
+    def _findings(self, logits: np.ndarray, source: str) -> dict[str, dict]:
+        manifest, thresholds = self.bundle.manifest, self.points.at(source)
         values = likelihoods(logits, manifest.calibrations)
         return {
             label: {
                 "likelihood": round(float(value), 4),
-                "state": state(float(value), manifest.thresholds[label]),
-                "threshold": round(manifest.thresholds[label].above, 4),
+                "state": state(float(value), thresholds[label]),
+                "threshold": round(thresholds[label].above, 4),
             }
             for label, value in zip(manifest.labels, values, strict=True)
         }
+
+    def prove(self, body: Body) -> None:
+        """Read the golden films with a body; raise BackendError where it must not read films."""
+        Reader(self.bundle, body, self.trust, self.points).check_golden_films()
 
     def read_golden_films(self) -> list[GoldenAnswer]:
         """Read every golden film once."""
@@ -178,11 +248,19 @@ def make_reader(settings: Settings) -> Reader:
     """Load a bundle that is trusted and open its body; its golden films are not read yet."""
     package, trust = open_package(settings)
     bundle = build_bundle(package)
-    return Reader(bundle, CpuBody(bundle, usable_threads(settings.threads)), trust)
+    points = load_operating_points(settings.thresholds, bundle)
+
+    def prove(body: Body) -> None:
+        Reader(bundle, body, trust, points).check_golden_films()
+
+    # A film that waits for a device in vain must still be read before its own time is over.
+    patience = min(INVOKE_SECONDS, settings.film_seconds / 2)
+    body = open_body(bundle, settings.tpu, usable_threads(settings.threads), prove, invoke_seconds=patience)
+    return Reader(bundle, body, trust, points)
 
 
 def open_reader(settings: Settings) -> Reader:
-    """Return a reader that has answered its golden films."""
-    reader = make_reader(settings)
+    """Return a reader on the processor that has answered its golden films; the device is left to the daemon."""
+    reader = make_reader(replace(settings, tpu="cpu"))
     reader.check_golden_films()
     return reader

@@ -1,15 +1,19 @@
 """`cxrbox run`: start the parts of the box, each a process of its own, and keep them running."""
 
+import errno
 import fcntl
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import IO
 
 from cxrbox.errors import AlreadyRunningError, ConfigError
 from cxrbox.refusals import refuse
@@ -18,11 +22,16 @@ from cxrbox.store import Store
 
 log = logging.getLogger(__name__)
 PARTS = ("reader", "intake", "web")
+# Only one of each may work with a state folder; pages there may be several.
+LOCKED_PARTS = ("reader", "intake")
 # A part that ends so was told something it cannot work with; starting it again would not help.
 EXIT_CONFIG = 2
 # The state folder could not be written (a full disk, say): no fault of the film in hand.
 EXIT_STATE = 3
+STATE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
+# A disk that was full is looked at again this often (seconds): whoever frees it does not wait long.
+STATE_PAUSE = 5.0
 # A part that ran for so long (seconds) has recovered: its next pause is short again.
 RECOVERED = 60.0
 STOP_SECONDS = 10.0
@@ -36,6 +45,7 @@ class Part:
 
     name: str
     settings: Settings
+    locks: Sequence[IO]
     process: subprocess.Popen | None = None
     pause: float = FIRST_PAUSE
     not_before: float = 0.0
@@ -44,23 +54,26 @@ class Part:
     def start(self) -> None:
         """Start the process; its standard input is a pipe that tells it when this process is gone."""
         command = [sys.executable, "-m", "cxrbox", self.name, "--supervised", *self.settings.to_options()]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        # The part holds the locks as well: they are free only when the last part of a killed box has ended.
+        held = [lock.fileno() for lock in self.locks]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=held)
         self.started = time.monotonic()
 
     def ended(self) -> int | None:
         """Return the exit status if the process has ended since it was started."""
         return self.process.poll() if self.process else None
 
-    def plan_restart(self) -> None:
+    def plan_restart(self, status: int) -> None:
         """Wait before the next start, longer after every quick end."""
         now = time.monotonic()
-        self.pause = FIRST_PAUSE if now - self.started > RECOVERED else min(self.pause * 2, LONGEST_PAUSE)
+        longest = STATE_PAUSE if status == EXIT_STATE else LONGEST_PAUSE
+        self.pause = FIRST_PAUSE if now - self.started > RECOVERED else min(self.pause * 2, longest)
         self.not_before = now + self.pause
         self.process = None
 
 
-def run_box(settings: Settings, stopped) -> None:
-    """Run all parts until `stopped()`.
+def run_box(settings: Settings, stopped, names: Sequence[str] = PARTS) -> None:
+    """Run parts of the box until `stopped()`.
 
     Raises
     ------
@@ -70,8 +83,8 @@ def run_box(settings: Settings, stopped) -> None:
         If a part cannot work with its settings.
     """
     store = Store(settings.state)
-    with state_lock(settings):
-        parts = [Part(name, settings) for name in PARTS]
+    with state_locks(settings, names) as locks:
+        parts = [Part(name, settings, locks) for name in names]
         try:
             while not stopped():
                 for part in parts:
@@ -87,20 +100,26 @@ def _look_after(part: Part, store: Store) -> None:
     if status is not None:
         if status == EXIT_CONFIG:
             raise ConfigError(f"the {part.name} cannot start; its reason stands above")
+        if part.name == "reader" and not _account_for_film(status, part.settings, store):
+            return
         log.warning("the %s ended with status %d and is started again", part.name, status)
-        if part.name == "reader":
-            _account_for_film(status, part.settings, store)
-        part.plan_restart()
+        part.plan_restart(status)
     if part.process is None and time.monotonic() >= part.not_before:
         part.start()
 
 
-def _account_for_film(status: int, settings: Settings, store: Store) -> None:
-    """Decide what becomes of the film on which the reader ended: read again, or refused."""
-    if status == -signal.SIGALRM:
-        store.give_up_reading(refuse("took_too_long", f"reading it took longer than {settings.film_seconds:g} s"))
-    elif status != EXIT_STATE:
-        store.count_crash()
+def _account_for_film(status: int, settings: Settings, store: Store) -> bool:
+    """Decide what becomes of the film on which the reader ended; return False where that could not be written yet."""
+    try:
+        if status == -signal.SIGALRM:
+            store.give_up_reading(refuse("took_too_long", f"reading it took longer than {settings.film_seconds:g} s"))
+        elif status != EXIT_STATE:
+            store.count_crash()
+    except sqlite3.OperationalError as err:
+        log.warning("what ended the reader cannot be noted yet (%s)", err)
+        time.sleep(FIRST_PAUSE)
+        return False
+    return True
 
 
 def _stop(parts: list[Part]) -> None:
@@ -117,20 +136,28 @@ def _stop(parts: list[Part]) -> None:
 
 
 @contextmanager
-def state_lock(settings: Settings):
-    """Hold the state folder for this box alone."""
-    with (settings.state / "box.lock").open("w") as lock:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while not _try_lock(lock):
-            if time.monotonic() > deadline:
-                raise AlreadyRunningError(
-                    f"another box works with the state folder {settings.state}; stop it or name another folder"
-                )
-            time.sleep(0.05)
-        yield
+def state_locks(settings: Settings, names: Sequence[str]) -> Iterator[list[IO]]:
+    """Hold the state folder for these parts alone."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    with ExitStack() as held:
+        locks = []
+        for name in names:
+            if name in LOCKED_PARTS:
+                locks.append(held.enter_context((settings.state / f"{name}.lock").open("w")))
+                _wait_for(locks[-1], deadline, settings)
+        yield locks
 
 
-def _try_lock(lock) -> bool:
+def _wait_for(lock: IO, deadline: float, settings: Settings) -> None:
+    while not _try_lock(lock):
+        if time.monotonic() > deadline:
+            raise AlreadyRunningError(
+                f"another box works with the state folder {settings.state}; stop it or name another folder"
+            )
+        time.sleep(0.05)
+
+
+def _try_lock(lock: IO) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -6,7 +6,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from cxrbox.body import CpuBody, usable_threads
+from cxrbox.bodies.cpu import CpuBody, usable_threads
 from cxrbox.errors import BackendError, RefusedError
 from cxrbox.reading import GOLDEN_TOLERANCE, open_reader
 from cxrbox.settings import Settings

@@ -91,3 +91,59 @@ def test_a_state_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="--state"):
         Store(tmp_path / "file")
+
+
+def test_a_film_keeps_where_it_came_from(store):
+    store.add_film("a.png", "1", "aa", 10, "camera")
+    assert store.film(1)["source"] == "camera" and store.claim().source == "camera"
+    with pytest.raises(sqlite3.IntegrityError):
+        store.add_film("b.png", "1", "bb", 10, "telepathy")
+
+
+def test_each_part_has_one_status_and_the_last_one_counts(store, tmp_path):
+    store.put_status("reader", {"backend": "cpu", "degraded": False})
+    store.put_status("reader", {"backend": "cpu", "degraded": True})
+    store.put_status("disk", {"level": "ok"})
+    page = Store(tmp_path)
+    said = page.statuses()
+    assert set(said) == {"reader", "disk"} and said["reader"]["degraded"] is True and said["disk"]["at"]
+    page.close()
+
+
+def test_a_status_that_repeats_itself_is_not_written_again(store):
+    store.put_status("reader", {"backend": "cpu"})
+    written = store._db.total_changes
+    store.put_status("reader", {"backend": "cpu"})
+    assert store._db.total_changes == written
+    store.put_status("reader", {"backend": "tpu"})
+    assert store.statuses()["reader"]["backend"] == "tpu"
+
+
+def test_a_request_is_taken_once_in_the_order_it_was_asked(store, tmp_path):
+    page = Store(tmp_path)
+    assert page.ask("scan", {"turn": 90}) < page.ask("scan", {"turn": 180})
+    page.ask("rescan", {"film": 3})
+    page.close()
+    taken = [store.take_request(kind) for kind in ("scan", "scan", "scan", "rescan", "rescan")]
+    assert taken == [{"turn": 90}, {"turn": 180}, None, {"film": 3}, None]
+
+
+def test_a_request_that_waited_too_long_is_dropped(store):
+    store.ask("scan", {"turn": 90})
+    store._db.execute("UPDATE requests SET at = '2026-11-01T00:00:00.000+00:00'")
+    assert store.take_request("scan") is None
+    store.ask("scan", {"turn": 180})
+    assert store.take_request("scan") == {"turn": 180}
+
+
+def test_a_transaction_that_the_disk_had_no_room_for_leaves_the_film_queued(store):
+    """SQLite itself limits the file here, and answers as it does where the disk is full."""
+    store.add_film("a.png", "1", "aa", 10)
+    film = store.claim()
+    store._db.execute(f"PRAGMA max_page_count = {store._db.execute('PRAGMA page_count').fetchone()[0]}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        store.add_result(film.id, {"findings": {}}, bytes(200_000), 1.0)
+    assert store.film(film.id)["state"] == "reading" and list(store.ledger()) == []
+    store._db.execute("PRAGMA max_page_count = 1000000")
+    store.requeue_interrupted()
+    assert store.add_result(store.claim().id, {"findings": {}}, bytes(200_000), 1.0)

@@ -1,4 +1,4 @@
--- One row a film or a file that could not be taken in. user_version counts the schema.
+-- The queue and the results: one row a film or a file that could not be taken in.
 CREATE TABLE films (
     id INTEGER PRIMARY KEY,
     sha256 TEXT UNIQUE,                 -- of the content; NULL where no content could be taken in

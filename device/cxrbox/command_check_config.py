@@ -1,0 +1,32 @@
+"""`cxrbox check-config`: is a file of settings in order, and what does the box make of it?"""
+
+import argparse
+from dataclasses import fields
+from pathlib import Path
+
+from cxrbundle.bundle import build_bundle
+
+from cxrbox.operating_points import load_operating_points
+from cxrbox.settings import DEFAULT_CONFIG, Settings, shown
+from cxrbox.trust import open_package
+
+
+def run_check_config(path: Path | None) -> int:
+    """Check a file, the bundle and the thresholds it names, and print every setting; return 0.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is unknown, of another type or out of bounds, or the thresholds are another bundle's.
+    BundleError
+        If the bundle cannot be used.
+    """
+    settings = Settings.from_options(argparse.Namespace(config=path))
+    package, trust = open_package(settings)
+    load_operating_points(settings.thresholds, build_bundle(package))
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        remark = "" if value == setting.default else f"  (default {shown(setting.default)})"
+        print(f"{setting.name:<18} {shown(value)}{remark}")
+    print(f"{path or DEFAULT_CONFIG} is in order; films are read with {package.manifest.title} ({trust})")
+    return 0

@@ -1,0 +1,119 @@
+"""`cxrbox compare OLD NEW`: what another bundle would change on the films this box keeps, before it is switched to."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cxrbundle.labels import FINDINGS, readable
+from cxrbundle.package import read_package
+from cxrbundle.scores import ABOVE
+
+from cxrbox.errors import RefusedError
+from cxrbox.operating_points import made_for
+from cxrbox.reading import Reader, open_reader
+from cxrbox.settings import Settings
+from cxrbox.store import Store, open_store
+
+States = dict[str, str]
+
+
+def run_compare(settings: Settings, old: Path, new: Path, as_json: bool) -> int:
+    """Read all kept films with both bundles and print what would change; return 0."""
+    store = open_store(settings.state)
+    report = compare(store, *_open_readers(settings, old, new))
+    print(json.dumps(report) if as_json else describe(report))
+    return 0
+
+
+def _open_readers(settings: Settings, old: Path, new: Path) -> tuple[Reader, Reader]:
+    """Return a reader for each bundle; the site's thresholds go with the one they were made for."""
+    path = settings.thresholds
+    for_new = path is not None and made_for(path) == read_package(new).digest
+    return (
+        open_reader(replace(settings, bundle=old, thresholds=None if for_new else path)),
+        open_reader(replace(settings, bundle=new, thresholds=path if for_new else None)),
+    )
+
+
+def compare(store: Store, old: Reader, new: Reader) -> dict[str, Any]:
+    """Return what `compare` says, for JSON."""
+    pairs = dict(_read_kept(store, old, new))
+    before, after = ([film for film, states in pairs.items() if ABOVE in states[at].values()] for at in (0, 1))
+    changed = {
+        finding: [film for film, (was, is_now) in pairs.items() if was[finding] != is_now[finding]]
+        for finding in FINDINGS
+    }
+    return {
+        "old": _named(old),
+        "new": _named(new),
+        "films": len(pairs),
+        "not_kept": store.counts()["read"] - len(pairs),
+        "referred": {
+            "before": len(before),
+            "after": len(after),
+            "no_more": sorted(set(before) - set(after)),
+            "newly": sorted(set(after) - set(before)),
+        },
+        "findings": {
+            finding: {
+                "changed": len(films),
+                "above_before": sum(states[0][finding] == ABOVE for states in pairs.values()),
+                "above_after": sum(states[1][finding] == ABOVE for states in pairs.values()),
+            }
+            for finding, films in changed.items()
+        },
+        "changed_films": sorted(set().union(*changed.values())),
+    }
+
+
+def _named(reader: Reader) -> dict[str, Any]:
+    site = [source for source in reader.points.site if reader.points.site[source]]
+    return {
+        "bundle": reader.bundle.title,
+        "bundle_sha256": reader.bundle.digest,
+        "trust": reader.trust,
+        "site_thresholds": site,
+    }
+
+
+def _read_kept(store: Store, old: Reader, new: Reader) -> Iterator[tuple[int, tuple[States, States]]]:
+    """Yield each film whose original is kept, and the states of its findings with either bundle."""
+    for film in store.all_films():
+        if film["state"] != "read" or film["original_at"] is None:
+            continue
+        path = store.original_path(film["sha256"])
+        try:
+            states = tuple(
+                {name: of["state"] for name, of in reader.read(path, film["source"]).findings.items()}
+                for reader in (old, new)
+            )
+        except RefusedError:
+            # Retention may have taken it away meanwhile.
+            continue
+        yield film["id"], states
+
+
+def describe(report: dict[str, Any]) -> str:
+    """Return a report for people."""
+    films, referred = report["films"], report["referred"]
+    switched = len(referred["no_more"]) + len(referred["newly"])
+    lines = [
+        f"{report['old']['bundle']} -> {report['new']['bundle']} on {films} stored films",
+        f"{switched} of {films} referrals would change: {_rate(referred['before'], films)} -> "
+        f"{_rate(referred['after'], films)} referred, {len(referred['newly'])} newly,"
+        f" {len(referred['no_more'])} no more",
+        f"{'finding':<20}{'changed':>8}{'above before':>14}{'above after':>13}",
+    ]
+    for name, of in report["findings"].items():
+        lines.append(f"{readable(name):<20}{of['changed']:>8}{of['above_before']:>14}{of['above_after']:>13}")
+    if report["changed_films"]:
+        lines.append(f"films that change: {', '.join(map(str, report['changed_films']))}")
+    if report["not_kept"]:
+        lines.append(f"{report['not_kept']} more were read, but their originals are not kept")
+    return "\n".join(lines)
+
+
+def _rate(count: int, films: int) -> str:
+    return f"{count / films:.1%}" if films else "none"

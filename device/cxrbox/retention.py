@@ -1,0 +1,92 @@
+"""How long originals are kept: up to an age, and only while the disk has room; results and the ledger stay for good."""
+
+import logging
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cxrbox.clock import clock_trusted
+from cxrbox.settings import Settings
+from cxrbox.store import Store
+
+log = logging.getLogger(__name__)
+LOOK_SECONDS = 60.0
+# The page warns while this many times the reserve is left, long before anything must be removed.
+WARN_AT = 2
+# With less (MiB) nothing can be written reliably.
+FULL_MB = 16
+# Films removed in one look, so that the queue does not wait.
+MOST_AT_ONCE = 200
+
+
+def free_mb(folder: Path) -> int:
+    """Return the disk space, in MiB, that the box may still use where a folder lies."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize >> 20
+
+
+def disk_status(settings: Settings) -> dict[str, Any]:
+    """Return how the disk of the state folder is; asks the disk alone, so that a full one cannot hide it.
+
+    Returns
+    -------
+    dict
+        `free_mb`, `reserve_mb`, and `level`: "ok"; "low", where originals will soon be removed; "reserve", where
+        they are being removed; "full", where no film can be taken in.
+    """
+    free, reserve = free_mb(settings.state), settings.retention_free_mb
+    steps = ((FULL_MB, "full"), (reserve, "reserve"), (WARN_AT * reserve, "low"))
+    level = next((level for limit, level in steps if free < limit), "ok")
+    return {"free_mb": free, "reserve_mb": reserve, "level": level}
+
+
+class Keeper:
+    """Removes what is too old, and the oldest where the disk fills up; never a film that waits or is being read.
+
+    Parameters
+    ----------
+    settings : Settings
+    store : Store
+    """
+
+    def __init__(self, settings: Settings, store: Store):
+        self.settings = settings
+        self.store = store
+        self._next_look = 0.0
+
+    def look_in_time(self) -> None:
+        """Look if the last look was a minute ago."""
+        if time.monotonic() >= self._next_look:
+            self.look()
+
+    def look(self) -> int:
+        """Remove what must not or cannot be kept, and say how the disk is; return how many originals were removed."""
+        removed = self._remove_old() + self._make_room()
+        if removed:
+            log.info("the originals of %d films were removed; their results stay", removed)
+        self.store.put_status("disk", disk_status(self.settings))
+        # Where there is more to remove, the next film is not waited for.
+        self._next_look = 0.0 if removed >= MOST_AT_ONCE else time.monotonic() + LOOK_SECONDS
+        return removed
+
+    def _remove_old(self) -> int:
+        """Remove originals past their age; not by a clock that is known to be wrong."""
+        if clock_trusted() is False:
+            return 0
+        oldest = (datetime.now(UTC) - timedelta(days=self.settings.retention_days)).isoformat(timespec="milliseconds")
+        past = [film for film, _, came in self.store.removable(MOST_AT_ONCE) if came < oldest]
+        for film in past:
+            self.store.remove_original(film, "age")
+        return len(past)
+
+    def _make_room(self) -> int:
+        """Remove the oldest originals until the reserve is free."""
+        removed = 0
+        for film, _, _ in self.store.removable(MOST_AT_ONCE):
+            if free_mb(self.settings.state) >= self.settings.retention_free_mb:
+                break
+            self.store.remove_original(film, "space")
+            removed += 1
+        return removed

@@ -1,0 +1,123 @@
+"""The state folder and the connection to its database."""
+
+import sqlite3
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from cxrbox.errors import ConfigError, FilmError
+from cxrbox.store.migrate import FIRST_VERSION, SCHEMA_VERSION, change, migrate, schema_version
+
+DATABASE = "box.sqlite"
+# Another part of the box may hold the file for so long (seconds) before an error is raised.
+BUSY_SECONDS = 20.0
+
+
+class Database:
+    """One connection to the state folder; every process and thread opens its own.
+
+    Parameters
+    ----------
+    state : Path
+        The state folder; it is made where it is missing, and brought to this release's schema where it is older.
+
+    Raises
+    ------
+    ConfigError
+        If the folder cannot be written or belongs to a newer release.
+    """
+
+    def __init__(self, state: Path):
+        self.originals = state / "originals"
+        self.pictures = state / "pictures"
+        self.incoming = state / "incoming"
+        try:
+            for folder in (self.originals, self.pictures, self.incoming):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as err:
+            raise _unusable(state, err) from err
+        self._db = connect(state)
+        version = schema_version(self._db)
+        # Asked before the file is locked: the page opens it for every request.
+        if version < SCHEMA_VERSION:
+            migrate(self._db, SCHEMA_VERSION)
+        elif version > SCHEMA_VERSION:
+            self._db.close()
+            raise ConfigError(
+                f"the state folder is of schema {version}, this release works with {SCHEMA_VERSION}; take it back with"
+                f" `cxrbox migrate --to {SCHEMA_VERSION}` of the newer release, or update the software"
+            )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def original_path(self, sha256: str) -> Path:
+        """Return where the original with this content lies."""
+        return self.originals / sha256[:2] / sha256
+
+    def picture_path(self, sha256: str) -> Path:
+        """Return where the picture of a film for the page lies."""
+        return self.pictures / f"{sha256}.jpg"
+
+    def version(self) -> int:
+        """Return a number that grows with every change of any film."""
+        return self._db.execute("SELECT coalesce(max(changed), 0) FROM films").fetchone()[0]
+
+    def _change(self) -> AbstractContextManager[None]:
+        return change(self._db)
+
+    def _touch(self, film: int) -> None:
+        """Let the live list know that a film is not as it was."""
+        self._db.execute("UPDATE films SET changed = ? WHERE id = ?", (self.version() + 1, film))
+
+    def _known(self, film: int) -> sqlite3.Row:
+        row = self._db.execute("SELECT * FROM films WHERE id = ?", (film,)).fetchone()
+        if row is None:
+            raise FilmError(f"there is no film {film} on this box; the list shows which there are")
+        return row
+
+
+def connect(state: Path) -> sqlite3.Connection:
+    """Return a connection to the database of a state folder, whatever its schema."""
+    try:
+        db = sqlite3.connect(state / DATABASE, timeout=BUSY_SECONDS, isolation_level=None)
+    except sqlite3.OperationalError as err:
+        raise _unusable(state, err) from err
+    db.row_factory = sqlite3.Row
+    # WAL: readers never wait for the writer. FULL: what was committed survives a power cut.
+    db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+    return db
+
+
+def change_schema(state: Path, to: int) -> int:
+    """Bring a state folder to a schema, forward or back; no part of the box may run. Return what it was before.
+
+    Raises
+    ------
+    ConfigError
+        If there is no state folder, or this release does not know its schema or the wanted one.
+    """
+    require_state(state)
+    db = connect(state)
+    try:
+        version = schema_version(db)
+        for wanted in (version, to):
+            if not FIRST_VERSION <= wanted <= SCHEMA_VERSION:
+                raise ConfigError(
+                    f"this release knows the schemas {FIRST_VERSION} to {SCHEMA_VERSION}, not {wanted};"
+                    " use the newest release that worked with the state folder"
+                )
+        migrate(db, to)
+        return version
+    finally:
+        db.close()
+
+
+def require_state(state: Path) -> None:
+    """Refuse a folder that is no state folder, so that a command which only looks makes none."""
+    if not (state / DATABASE).is_file():
+        raise ConfigError(f"{state} is no state folder of a box; name it with --state")
+
+
+def _unusable(state: Path, err: Exception) -> ConfigError:
+    return ConfigError(f"the state folder {state} cannot be used ({err}); name another with --state")

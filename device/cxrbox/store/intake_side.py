@@ -1,0 +1,57 @@
+"""What intake does with the store: the queue's entrance."""
+
+from cxrbox.errors import RefusedError
+from cxrbox.store.database import Database
+from cxrbox.store.entries import enter_outcome, now
+
+
+class IntakeSide(Database):
+    """Films come in; what cannot come in is listed."""
+
+    def sightings(self) -> dict[str, str]:
+        """Return the signature of every file taken in, by its path."""
+        return dict(self._db.execute("SELECT path, signature FROM sightings").fetchall())
+
+    def add_film(self, path: str, signature: str, sha256: str, size: int, source: str = "folder") -> bool:
+        """Queue a film whose original is in place; return False where its content was already known.
+
+        Parameters
+        ----------
+        path : str
+            Where it was found; a name for people, it joins nothing.
+        signature : str
+            Tells whether the file there was changed.
+        sha256 : str
+            Of its content, by which it is known whatever its name.
+        size : int
+            Bytes.
+        source : str
+            "folder", "stick", "upload" or "camera".
+        """
+        with self._change():
+            known = self._db.execute("SELECT id FROM films WHERE sha256 = ?", (sha256,)).fetchone()
+            film = known["id"] if known else self._insert(path, sha256, size, "queued", source)
+            # An original that retention had removed is back.
+            self._db.execute("UPDATE films SET original_at = ? WHERE id = ? AND original_at IS NULL", (now(), film))
+            self._see(path, signature, film)
+        return known is None
+
+    def add_refused(self, path: str, signature: str, size: int, refusal: RefusedError, source: str = "folder") -> None:
+        """List a file that could not be taken in, with the reason."""
+        with self._change():
+            film = self._insert(path, None, size, "refused", source)
+            self._db.execute(
+                "UPDATE films SET refusal_code = ?, refusal_reason = ?, finished_at = received_at WHERE id = ?",
+                (refusal.code, refusal.reason, film),
+            )
+            enter_outcome(self._db, film)
+            self._see(path, signature, film)
+
+    def _insert(self, name: str, sha256: str | None, size: int, state: str, source: str) -> int:
+        return self._db.execute(
+            "INSERT INTO films (sha256, name, bytes, received_at, state, source, changed) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (sha256, name, size, now(), state, source, self.version() + 1),
+        ).lastrowid
+
+    def _see(self, path: str, signature: str, film: int) -> None:
+        self._db.execute("INSERT OR REPLACE INTO sightings VALUES (?, ?, ?)", (path, signature, film))

@@ -1,0 +1,61 @@
+"""What the page and the commands read of the store."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+
+from cxrbox.store.database import Database
+
+FILMS = "SELECT films.*, reading, milliseconds, unstable FROM films LEFT JOIN results ON film_id = id"
+# Read at once where all films are gone through, so that no reader keeps the log of the database from being emptied.
+BATCH = 200
+
+
+class PageSide(Database):
+    """Films are shown."""
+
+    def counts(self) -> dict[str, int]:
+        """Return how many films are in each state."""
+        rows = self._db.execute("SELECT state, count(*) FROM films GROUP BY state").fetchall()
+        return {"queued": 0, "reading": 0, "read": 0, "refused": 0} | dict(rows)
+
+    def list_films(self, limit: int, before: int | None = None) -> list[dict]:
+        """Return films, the newest first, with their reading where there is one."""
+        rows = self._db.execute(f"{FILMS} WHERE id < ? ORDER BY id DESC LIMIT ?", (before or 2**62, limit))
+        return [_unpacked(row) for row in rows]
+
+    def all_films(self, since: str = "") -> Iterator[dict]:
+        """Yield films in the order they came, those received at or after a time in UTC, ISO 8601."""
+        last = 0
+        while rows := self._db.execute(
+            f"{FILMS} WHERE id > ? AND received_at >= ? ORDER BY id LIMIT ?", (last, since, BATCH)
+        ).fetchall():
+            yield from map(_unpacked, rows)
+            last = rows[-1]["id"]
+
+    def film(self, film: int) -> dict | None:
+        """Return one film with its reading where there is one, None where there is no such film."""
+        row = self._db.execute(f"{FILMS} WHERE id = ?", (film,)).fetchone()
+        return _unpacked(row) if row else None
+
+    def other_names(self, film: int) -> list[str]:
+        """Return the other paths under which the same content was seen."""
+        rows = self._db.execute(
+            "SELECT path FROM sightings JOIN films ON films.id = film_id WHERE film_id = ? AND path <> name"
+            " ORDER BY path",
+            (film,),
+        )
+        return [row["path"] for row in rows]
+
+    def maps(self, film: int) -> bytes | None:
+        """Return the packed class activation maps of a film (`cxrbox.maps`)."""
+        row = self._db.execute("SELECT maps FROM results WHERE film_id = ?", (film,)).fetchone()
+        return row["maps"] if row else None
+
+
+def _unpacked(row: sqlite3.Row) -> dict:
+    film = dict(row)
+    film["reading"] = json.loads(film["reading"]) if film["reading"] else None
+    for finding in json.loads(film.pop("unstable") or "[]"):
+        film["reading"]["findings"][finding]["unstable"] = True
+    return film

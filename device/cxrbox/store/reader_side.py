@@ -1,0 +1,151 @@
+"""What the reader does with the store: take a film, keep what is said of it, all of it or nothing."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cxrbox.errors import RefusedError
+from cxrbox.refusals import refuse
+from cxrbox.store.database import Database
+from cxrbox.store.entries import enter, enter_identity, enter_outcome, now
+
+# A film on which the reader died so often is refused, or it would stop the queue for good.
+MOST_CRASHES = 2
+
+
+@dataclass(frozen=True)
+class QueuedFilm:
+    """A film that waits for its reading, or is being read.
+
+    Attributes
+    ----------
+    id : int
+    sha256 : str
+        Of its content; the original lies under it.
+    source : str
+        Where it came from: "folder", "stick", "upload" or "camera".
+    overridden : bool
+        Whether a person wants it read whatever the capture gate says.
+    """
+
+    id: int
+    sha256: str
+    source: str = "folder"
+    overridden: bool = False
+
+
+class ReaderSide(Database):
+    """Films are read, each once."""
+
+    def requeue_interrupted(self) -> None:
+        """Queue again what was being read when the box stopped; nothing of such a reading was kept."""
+        with self._change():
+            self._db.execute(
+                "UPDATE films SET state = 'queued', changed = ? WHERE state = 'reading'",
+                (self.version() + 1,),
+            )
+
+    def count_crash(self) -> None:
+        """Note that the reader died on the film it was reading; give up on one that killed it too often."""
+        with self._change():
+            self._db.execute("UPDATE films SET crashes = crashes + 1 WHERE state = 'reading'")
+            refusal = refuse("reader_crashed", f"the reader stopped {MOST_CRASHES} times on it")
+            self._give_up(refusal, MOST_CRASHES)
+
+    def give_up_reading(self, refusal: RefusedError) -> None:
+        """Refuse the film that was being read when the reader was ended."""
+        with self._change():
+            self._give_up(refusal, 0)
+
+    def _give_up(self, refusal: RefusedError, crashes: int) -> None:
+        """Refuse the films in hand on which the reader died at least so often."""
+        which = "SELECT id FROM films WHERE state = 'reading' AND crashes >= ?"
+        for row in self._db.execute(which, (crashes,)).fetchall():
+            self._refuse(row["id"], refusal)
+
+    def claim(self) -> QueuedFilm | None:
+        """Take the next film from the queue, None where it is empty."""
+        with self._change():
+            row = self._db.execute(
+                "UPDATE films SET state = 'reading', started_at = ?, changed = ? WHERE id ="
+                " (SELECT id FROM films WHERE state = 'queued' ORDER BY id LIMIT 1)"
+                " RETURNING id, sha256, source, overridden",
+                (now(), self.version() + 1),
+            ).fetchone()
+        return QueuedFilm(row["id"], row["sha256"], row["source"], bool(row["overridden"])) if row else None
+
+    def add_result(
+        self,
+        film: int,
+        reading: dict,
+        maps: bytes,
+        milliseconds: float,
+        logits: Sequence[float] | None = None,
+        patient_id: str | None = None,
+    ) -> bool:
+        """Keep a film's result, enter it into the ledger and take the film out of the queue, in one step.
+
+        Parameters
+        ----------
+        film : int
+        reading : dict
+            "findings" and, beside it, how they came about; what is beside it is entered.
+        maps : bytes
+            Packed class activation maps (`cxrbox.maps`).
+        milliseconds : float
+            From opening the film to its result.
+        logits : sequence of float, of length findings, or None
+        patient_id : str or None
+            Of a DICOM header; it is the film's identity where nobody gave another.
+
+        Returns
+        -------
+        bool
+            False where the film is in hand no more: another reader has finished it, and nothing is kept.
+        """
+        with self._change():
+            if not self._finish(film, "read", None):
+                return False
+            kept = None if logits is None else json.dumps([round(float(logit), 5) for logit in logits])
+            self._db.execute(
+                "INSERT OR REPLACE INTO results (film_id, reading, maps, milliseconds, logits) VALUES (?, ?, ?, ?, ?)",
+                (film, json.dumps(reading), maps, milliseconds, kept),
+            )
+            enter_outcome(self._db, film)
+            if patient_id and self._known(film)["identity_kind"] == "unknown":
+                enter_identity(self._db, film, patient_id, "dicom")
+        return True
+
+    def add_stability(self, film: int, unstable: list[str]) -> None:
+        """Keep which findings of a film change with a small shift of it, and enter that into the ledger."""
+        with self._change():
+            done = self._db.execute("UPDATE results SET unstable = ? WHERE film_id = ?", (json.dumps(unstable), film))
+            if done.rowcount:
+                enter(self._db, "stability", film, {"unstable": unstable})
+                self._touch(film)
+
+    def add_refusal(self, film: int, refusal: RefusedError) -> None:
+        """Take a film that cannot be read out of the queue, with the reason."""
+        with self._change():
+            self._refuse(film, refusal)
+
+    def _refuse(self, film: int, refusal: RefusedError) -> None:
+        if self._finish(film, "refused", refusal):
+            enter_outcome(self._db, film)
+
+    def _finish(self, film: int, state: str, refusal: RefusedError | None) -> bool:
+        """Take a film out of hand; return False where it is in hand no more."""
+        code, reason = (refusal.code, refusal.reason) if refusal else (None, None)
+        done = self._db.execute(
+            "UPDATE films SET state = ?, refusal_code = ?, refusal_reason = ?, finished_at = ?, changed = ?"
+            " WHERE id = ? AND state = 'reading'",
+            (state, code, reason, now(), self.version() + 1, film),
+        )
+        return done.rowcount == 1
+
+    def without_picture(self) -> list[QueuedFilm]:
+        """Return the films that were read and are kept, but whose picture for the page was not drawn."""
+        rows = self._db.execute(
+            "SELECT id, sha256, source FROM films WHERE state = 'read' AND original_at IS NOT NULL ORDER BY id"
+        )
+        return [QueuedFilm(*row) for row in rows if not self.picture_path(row["sha256"]).exists()]

@@ -1,0 +1,163 @@
+"""What stays on record: identities, overrides, the bundle in use, what was removed, and the proof of it all."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from cxrbox.errors import FilmError
+from cxrbox.ledger import Entry, Fault, find_fault
+from cxrbox.store.database import Database
+from cxrbox.store.entries import enter, enter_identity, entries, identity_hash, outcome_row, result_hashes
+
+IDENTITY_KINDS = ("typed", "barcode", "dicom", "unknown")
+# Characters: what DICOM gives a Patient ID (PS3.5, VR LO), and room for a sentence.
+LONGEST_IDENTITY, LONGEST_NOTE = 64, 500
+
+
+class RecordSide(Database):
+    """The record only grows."""
+
+    def set_identity(self, film: int, text: str | None, kind: str) -> None:
+        """Say whom a film shows; what was said before stays in the history.
+
+        Parameters
+        ----------
+        film : int
+        text : str or None
+            The code, at most 64 characters; None for the kind "unknown", and for no other.
+        kind : str
+            How it is known: one of `IDENTITY_KINDS`.
+
+        Raises
+        ------
+        FilmError
+            If there is no such film, or text and kind do not go together.
+        """
+        text = text.strip() if text else None
+        if kind not in IDENTITY_KINDS or bool(text) == (kind == "unknown") or len(text or "") > LONGEST_IDENTITY:
+            raise FilmError(
+                f"an identity is a code of 1 to {LONGEST_IDENTITY} characters of the kind typed, barcode or dicom,"
+                " or no code of the kind unknown; type it again"
+            )
+        with self._change():
+            self._known(film)
+            enter_identity(self._db, film, text, kind)
+            self._touch(film)
+
+    def identities(self, film: int) -> list[dict[str, Any]]:
+        """Return what identities a film was given, with the times, the last one last."""
+        rows = self._db.execute(
+            "SELECT identities.kind, text, json_extract(entry, '$.at') AS at"
+            " FROM identities JOIN ledger ON ledger.number = identities.number"
+            " WHERE identities.film_id = ? ORDER BY ledger.number",
+            (film,),
+        )
+        return [dict(row) for row in rows]
+
+    def override(self, film: int, note: str) -> None:
+        """Queue a refused film again because a person wants it read all the same.
+
+        Parameters
+        ----------
+        film : int
+        note : str
+            Who wants it and why, at most 500 characters; it is entered into the ledger.
+
+        Raises
+        ------
+        FilmError
+            If the film was not refused, or its original is not kept.
+        """
+        with self._change():
+            row = self._known(film)
+            if row["state"] != "refused" or row["original_at"] is None:
+                raise FilmError(f"film {film} was not refused or its original is not kept; send it again instead")
+            facts = {"refusal": row["refusal_code"], "film_sha256": row["sha256"], "note": note[:LONGEST_NOTE]}
+            enter(self._db, "override", film, facts)
+            self._db.execute(
+                "UPDATE films SET state = 'queued', overridden = 1, crashes = 0, entry = NULL, finished_at = NULL,"
+                " refusal_code = NULL, refusal_reason = NULL WHERE id = ?",
+                (film,),
+            )
+            self._touch(film)
+
+    def note_bundle(self, facts: dict[str, Any]) -> bool:
+        """Enter with what the box reads from now on; return False where it is what it read with before."""
+        with self._change():
+            row = self._db.execute("SELECT max(number) FROM ledger WHERE kind = 'bundle'").fetchone()
+            last = next(entries(self._db, "number = ?", row[0]), None)
+            if last and facts.items() <= last.facts.items():
+                return False
+            enter(self._db, "bundle", None, facts)
+        return True
+
+    def removable(self, limit: int) -> list[tuple[int, str, str]]:
+        """Return id, sha256 and time of coming of finished films that are kept, the oldest first."""
+        rows = self._db.execute(
+            "SELECT id, sha256, original_at FROM films WHERE original_at IS NOT NULL AND state IN ('read', 'refused')"
+            " ORDER BY original_at, id LIMIT ?",
+            (limit,),
+        )
+        return [tuple(row) for row in rows]
+
+    def remove_original(self, film: int, reason: str) -> None:
+        """Remove the original and the picture of a finished film; its result and the ledger stay."""
+        sha256 = self._known(film)["sha256"]
+        # First the files: if the power is cut between the two, the next attempt finds the film again.
+        for path in (self.original_path(sha256), self.picture_path(sha256)):
+            path.unlink(missing_ok=True)
+        with self._change():
+            self._db.execute("UPDATE films SET original_at = NULL WHERE id = ?", (film,))
+            enter(self._db, "removal", film, {"film_sha256": sha256, "reason": reason})
+            self._touch(film)
+
+    def ledger(self) -> Iterator[Entry]:
+        """Yield all entries in order."""
+        return entries(self._db)
+
+    def last_result(self, film: int) -> Entry | None:
+        """Return the entry of a film's last result, None where it has none."""
+        found = list(entries(self._db, "film_id = ? AND kind = 'result'", self._known(film)["id"]))
+        return found[-1] if found else None
+
+    def find_fault(self) -> Fault | None:
+        """Return the first entry of the ledger that is wrong, or to which the rows kept beside it do not belong."""
+        # One transaction: what is written meanwhile is not seen in part.
+        self._db.execute("BEGIN")
+        try:
+            found = find_fault(self.ledger()) or self._find_altered_outcome() or self._find_altered_stability()
+            return found or self._find_altered_identity()
+        finally:
+            self._db.execute("COMMIT")
+
+    def _find_altered_outcome(self) -> Fault | None:
+        """Return the first entry whose film or result says something else, or which was cut off the end."""
+        finished = "SELECT id, entry FROM films WHERE state IN ('read', 'refused') ORDER BY entry"
+        for film, number in self._db.execute(finished):
+            entry = next(entries(self._db, "number = ?", number), None)
+            if entry is None:
+                return Fault(number or 0, f"it is missing, film {film} had its result from it")
+            row = outcome_row(self._db, film)
+            told = {"film": film, "film_sha256": row["sha256"]}
+            told |= result_hashes(row) if row["state"] == "read" else {"refusal": row["refusal_code"]}
+            if not told.items() <= entry.facts.items():
+                return Fault(number, f"the result of film {film} was altered after it was entered")
+        return None
+
+    def _find_altered_stability(self) -> Fault | None:
+        for row in self._db.execute(
+            "SELECT film_id, unstable FROM results WHERE unstable IS NOT NULL ORDER BY film_id"
+        ):
+            told = list(entries(self._db, "film_id = ? AND kind = 'stability'", row["film_id"]))
+            if not told or told[-1].facts["unstable"] != json.loads(row["unstable"]):
+                number = told[-1].number if told else 0
+                return Fault(number, f"what is unstable in film {row['film_id']} was altered after it was entered")
+        return None
+
+    def _find_altered_identity(self) -> Fault | None:
+        for row in self._db.execute("SELECT * FROM identities ORDER BY number"):
+            entry = next(entries(self._db, "number = ?", row["number"]))
+            told = {"film": row["film_id"], "identity_sha256": identity_hash(row["salt"], row["text"], row["kind"])}
+            if not told.items() <= entry.facts.items():
+                return Fault(entry.number, f"the identity of film {row['film_id']} was altered after it was entered")
+        return None

@@ -18,7 +18,7 @@ from cxrconvert.errors import OutputError
 from cxrconvert.licences import write_licences
 
 BODY, HEAD, GOLDEN, CARD, LICENCES = "body.tflite", "head.npz", "golden.npz", "card.md", "LICENCES.md"
-TPU_BODY = "body_edgetpu.tflite"
+TPU_BODY, FILM_CHECK = "body_edgetpu.tflite", "film-check.npz"
 # A bundle travels on a stick and in a wheel.
 MOST_BYTES = 12_000_000
 

@@ -91,6 +91,19 @@ the table under Data, from {rarest} to {commonest}. That is not how frequent the
 **In another population a likelihood of 30 % does not mean 30 of 100 patients.** The mean calibration error on the test
 films is {calibration_error} (ten bins of equally many films), the largest {worst_error}.
 
+## What it refuses
+
+A film check on the body's own features refuses what is no frontal chest film, upright and bone bright. It refuses
+{refused} of {check_films} good test films, and {refused_coming} of those films with the faults of scanning. Told from
+{sorts} sorts of other pictures, made from the test films or drawn (turned, tilted, negative, parts of a film, covered,
+noise, text, drawn bones and others), the area under its ROC curve is {auroc}; {auroc_unseen} for the sorts it was not
+fitted on. Lateral films and other parts of the body were not there in number, and photographs of films are left to the
+film finder.
+
+| sorts refused least | shown | refused | AUROC | fitted on |
+|---|---|---|---|---|
+{sorts_refused_least}
+
 ## What conversion changed
 
 On {parity_films} validation and test films the logits of the int8 body correlate with the float network's by {mean} on
@@ -219,6 +232,7 @@ def _figures(manifest: Manifest) -> str:
         mean=number(parity["logit_correlation_mean"]),
         maps=number(parity["map_correlation_median"]),
         change=f"{number(parity['mean_auc_change'], 4)} ({number(low, 4)} to {number(high, 4)})",
+        **_film_check(conversion["film_check"]),
         differences=_differences(parity["differences"]),
         gates_verdict=_gates_verdict(conversion["gates"]),
         gates=_gates(conversion["gates"]),
@@ -230,6 +244,28 @@ def _figures(manifest: Manifest) -> str:
         golden=number(conversion["golden_kernel_difference"]),
         spread=number(parity["logit_standard_deviation"]),
     )
+
+
+def _film_check(facts: dict) -> dict[str, str]:
+    """Return what the card says of the film check."""
+    least = sorted(facts["pictures"].items(), key=lambda item: item[1]["refused"] or 0)[:5]
+    rows = [
+        [name, str(of["count"]), _share_of(of["refused"]), number(of["auroc"], 4), "yes" if of["seen"] else "no"]
+        for name, of in least
+    ]
+    return {
+        "check_films": str(facts["films"]),
+        "refused": _share_of(facts["refused"]),
+        "refused_coming": _share_of(facts["refused_as_it_comes"]),
+        "sorts": str(len(facts["pictures"])),
+        "auroc": number(facts["auroc"], 4),
+        "auroc_unseen": number(facts["auroc_unseen"], 4),
+        "sorts_refused_least": "\n".join(f"| {' | '.join(row)} |" for row in rows),
+    }
+
+
+def _share_of(share: float | None) -> str:
+    return DASH if share is None else f"{share:.1%}".replace("%", " %")
 
 
 def _differences(pairs: dict[str, dict]) -> str:

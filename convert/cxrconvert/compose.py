@@ -12,7 +12,7 @@ from cxrbundle.preprocess import PREPROCESSING
 from cxrbundle.scores import Calibration, Thresholds
 
 from cxrconvert import bundle, provenance
-from cxrconvert.job import GOLDEN, INT8_BODY, TPU_BODY, Job
+from cxrconvert.job import FILM_CHECK, GOLDEN, INT8_BODY, TPU_BODY, Job
 
 
 def compose_manifest(job: Job) -> Manifest:
@@ -37,6 +37,7 @@ def compose_manifest(job: Job) -> Manifest:
         conversion=conversion_facts(job),
         files={},
         edgetpu_body=bundle.TPU_BODY if job.work.path(*TPU_BODY).is_file() else "",
+        film_check=bundle.FILM_CHECK,
     )
 
 
@@ -46,6 +47,7 @@ def compose_files(job: Job) -> dict[str, bytes]:
         bundle.BODY: job.bytes(INT8_BODY),
         bundle.HEAD: _pack_head(job.run.head),
         bundle.GOLDEN: job.bytes(GOLDEN),
+        bundle.FILM_CHECK: job.bytes(FILM_CHECK),
     }
     if job.work.path(*TPU_BODY).is_file():
         files[bundle.TPU_BODY] = job.bytes(TPU_BODY)
@@ -68,6 +70,7 @@ def conversion_facts(job: Job) -> dict[str, Any]:
         "gates": work.facts("parity")["gates"],
         "metrics": work.facts("parity")["metrics"],
         "operating_point": point,
+        "film_check": work.facts("film-check"),
         "golden_kernel_difference": work.facts("golden")["kernel_difference"],
         "stages": {name: {key: report[key] for key in ("seconds", "peak_mb")} for name, report in stages.items()},
         "seconds": round(sum(report["seconds"] for report in stages.values()), 1),

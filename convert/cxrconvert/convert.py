@@ -21,10 +21,24 @@ from cxrconvert.edgetpu.lint import check_for_edge_tpu, lint
 from cxrconvert.edgetpu.lint_command import as_json
 from cxrconvert.equalise import equalise
 from cxrconvert.errors import NoCompilerError, QuantisationError, RunError
+from cxrconvert.film_check.make import Eye, make_film_check, to_arrays
+from cxrconvert.film_check.measure import measure_film_check
 from cxrconvert.films import TEST, VALIDATION, label_array, load_inputs
 from cxrconvert.gates import INT8, REBUILT, Gate, find_gates, stop_at_failed
 from cxrconvert.golden import SEEDS, read_golden
-from cxrconvert.job import EVEN, FLOAT_BODY, GOLDEN, INT8_BODY, ONNX, READINGS, TPU_BODY, Job, file_times, open_job
+from cxrconvert.job import (
+    EVEN,
+    FILM_CHECK,
+    FLOAT_BODY,
+    GOLDEN,
+    INT8_BODY,
+    ONNX,
+    READINGS,
+    TPU_BODY,
+    Job,
+    file_times,
+    open_job,
+)
 from cxrconvert.keys import read_private_key
 from cxrconvert.layers import find_rebuilt_layer, rank_layers
 from cxrconvert.metrics import number, patient_weights
@@ -197,6 +211,15 @@ def calibrate(job: Job, _: Path) -> Facts:
     }
 
 
+def check_films(job: Job, folder: Path) -> Facts:
+    """Fit what tells a frontal chest film from all else, through the int8 body, and measure it on test films."""
+    body, root, size = job.tflite(), job.settings.films, job.run.size
+    check = make_film_check(body, job.rows, root, size)
+    np.savez(folder / FILM_CHECK[1], **to_arrays(check))
+    most = len(job.part(TEST))
+    return measure_film_check(check, Eye(body, size), job.rows, root, most)
+
+
 def read_golden_films(job: Job, folder: Path) -> Facts:
     """Read the golden phantoms, with the kernels of this machine and with those that every TFLite has."""
     head, size = job.run.head, job.run.size
@@ -236,6 +259,7 @@ STAGES = (
     Stage("compile", compile_body, reads=compiler_facts),
     Stage("parity", measure, reads=lambda job: job.settings.measured_films, gate=stop_at_gates),
     Stage("calibrate", calibrate),
+    Stage("film-check", check_films, reads=lambda job: job.settings.measured_films),
     Stage("golden", read_golden_films),
     Stage("bundle", write_bundle, always=True),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from cxrconvert.edgetpu.compiler_settings import CompilerSettings, read_settings
 from cxrconvert.settings import Settings
 
-STAGES = ("export", "rebuild", "quantise", "lint", "compile", "parity", "calibrate", "golden", "bundle")
+STAGES = ("export", "rebuild", "quantise", "lint", "compile", "parity", "calibrate", "film-check", "golden", "bundle")
 
 
 def add_convert_command(commands) -> None:

@@ -25,6 +25,7 @@ FLOAT_BODY, INT8_BODY, TPU_BODY = (
     ("compile", "edgetpu.tflite"),
 )
 READINGS, GOLDEN = ("parity", "readings.npz"), ("golden", "golden.npz")
+FILM_CHECK = ("film-check", "film-check.npz")
 
 
 @dataclass

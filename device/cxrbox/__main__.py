@@ -121,7 +121,7 @@ def _run_part(name: str, settings: Settings, supervised: bool) -> int:
 def _work(name: str, settings: Settings, ended: threading.Event) -> None:
     """Do the work of a part in this process."""
     if name == "intake":
-        from cxrbox.intake import run_intake
+        from cxrbox.sources import run_intake
 
         run_intake(settings, ended.is_set)
     elif name == "reader":

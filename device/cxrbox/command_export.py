@@ -60,9 +60,9 @@ def parse_since(text: str | None) -> str:
         raise ConfigError(f"{text!r} is no date; write it as 2026-11-23 or 2026-11-23T14:30") from err
 
 
-def export_rows(store: Store, since: str = "") -> Iterator[dict[str, Any]]:
-    """Yield one row a film received at or after a time (UTC, ISO 8601), with the keys of `COLUMNS`."""
-    for film in store.all_films(since):
+def export_rows(store: Store, since: str = "", below: str = "") -> Iterator[dict[str, Any]]:
+    """Yield one row a film, with the keys of `COLUMNS`; which films, see `PageSide.all_films`."""
+    for film in store.all_films(since, below):
         reading = film["reading"] or {}
         known = film | {"original_kept": film["original_at"] is not None} | reading
         row = {key: known.get(key) for key in FACTS}

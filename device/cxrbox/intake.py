@@ -1,14 +1,11 @@
-"""Watch a folder: take every film in, once, when it is completely written. Nothing in the folder is changed."""
+"""One folder: take every film in, once, when it is completely written. Nothing in the folder is changed."""
 
 import errno
 import fcntl
-import hashlib
 import logging
 import os
-import signal
 import stat
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +15,12 @@ from cxrbox.decoding.sniff import tell_kind
 from cxrbox.errors import RefusedError
 from cxrbox.names import printable_name
 from cxrbox.refusals import refuse
-from cxrbox.settings import Settings
 from cxrbox.store import Store
+from cxrbox.taking import SNIFFED, copied, keep
 
 log = logging.getLogger(__name__)
-CHUNK = 1 << 20
-# Looking at thousands of known films takes a moment: pause so many times that long, to leave the processor to others.
-IDLE_SHARE = 9
-# Bytes that tell what a file is; what is no film is listed and not copied.
-SNIFFED = 4096
+# What the box itself writes to a memory stick.
+RESULTS = "cxr-box-results.csv"
 
 
 @dataclass(frozen=True)
@@ -59,18 +53,26 @@ class Intake:
 
     Parameters
     ----------
-    settings : Settings
+    folder : Path
     store : Store
+    settle_seconds : float
+        Time a file must stay unchanged before it is taken in.
+    source : str
+        "folder" or "stick".
+    prefix : str
+        Stands before the names of what is in the folder.
     """
 
-    def __init__(self, settings: Settings, store: Store):
-        self.folder = settings.films
-        self.settle_seconds = settings.settle_seconds
-        self.store = store
+    def __init__(self, folder: Path, store: Store, settle_seconds: float, source: str = "folder", prefix: str = ""):
+        self.folder, self.store, self.settle_seconds = folder, store, settle_seconds
+        self.source, self.prefix = source, prefix
         self._seen = store.sightings()
         self._pending: dict[str, tuple[str, float]] = {}
-        for leftover in store.incoming.iterdir():
-            leftover.unlink()
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last look found nothing that waits to be taken in."""
+        return not self._pending
 
     def look(self) -> int:
         """Look into the folder once and take in what has settled; return how many entries were taken."""
@@ -104,7 +106,7 @@ class Intake:
         return taken
 
     def _refuse(self, entry: Entry, refusal: RefusedError) -> bool:
-        self.store.add_refused(entry.name, entry.signature, entry.size, refusal)
+        self.store.add_refused(entry.name, entry.signature, entry.size, refusal, self.source)
         self._seen[entry.name] = entry.signature
         return True
 
@@ -114,15 +116,11 @@ class Intake:
             if _being_written(film):
                 return False
             tell_kind(film.peek(SNIFFED)[:SNIFFED])
-            temporary = self.store.incoming / uuid.uuid4().hex
-            try:
-                sha256 = _copy_and_hash(film, temporary)
-                if _signature(os.fstat(film.fileno())) != entry.signature:
+            with copied(self.store, film, self.source) as copy:
+                if self._signature(os.fstat(film.fileno())) != entry.signature:
                     return False
-                _keep(temporary, self.store.original_path(sha256))
-            finally:
-                temporary.unlink(missing_ok=True)
-        self.store.add_film(entry.name, entry.signature, sha256, entry.size)
+                keep(self.store, copy)
+        self.store.add_film(entry.name, entry.signature, copy.sha256, entry.size, self.source)
         return True
 
     def _new_entries(self) -> Iterator[Entry]:
@@ -139,7 +137,7 @@ class Intake:
                 except OSError as err:
                     log.warning("an entry of the folder cannot be examined: %s", err.strerror)
                     continue
-                name, signature = printable_name(path.relative_to(self.folder)), _signature(found)
+                name, signature = self._name(path), self._signature(found)
                 if self._seen.get(name) != signature:
                     yield Entry(path, name, signature, found.st_size, _at_sight(path, found))
 
@@ -149,15 +147,22 @@ class Intake:
             folder = Path(root)
             links = [name for name in folders if (folder / name).is_symlink()]
             folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
-            names = [name for name in names + links if not name.startswith(".")]
+            names = [name for name in names + links if not name.startswith(".") and name != RESULTS]
             if folder != self.folder and not names and not folders and not self._knows_below(folder):
                 yield folder.parent, [], [folder.name]
             yield folder, folders, names
 
     def _knows_below(self, folder: Path) -> bool:
         """Return whether films of this folder were taken in before, so that it was emptied on purpose."""
-        below = printable_name(folder.relative_to(self.folder)) + "/"
+        below = self._name(folder) + "/"
         return any(name.startswith(below) for name in self._seen)
+
+    def _name(self, path: Path) -> str:
+        return self.prefix + printable_name(path.relative_to(self.folder))
+
+    def _signature(self, found: os.stat_result) -> str:
+        """Return what changes when a file does; FAT has no inodes that last, and a stick comes and goes."""
+        return f"{found.st_size}:{found.st_mtime_ns}:{0 if self.source == 'stick' else found.st_ino}"
 
 
 def _at_sight(path: Path, found: os.stat_result) -> RefusedError | None:
@@ -173,10 +178,6 @@ def _at_sight(path: Path, found: os.stat_result) -> RefusedError | None:
     except RefusedError as refusal:
         return refusal
     return None
-
-
-def _signature(found: os.stat_result) -> str:
-    return f"{found.st_size}:{found.st_mtime_ns}:{found.st_ino}"
 
 
 def _open_film(path: Path):
@@ -200,41 +201,3 @@ def _being_written(film) -> bool:
         return err.errno == errno.EAGAIN
     fcntl.fcntl(film, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False
-
-
-def _copy_and_hash(film, target: Path) -> str:
-    """Copy an open file and return the SHA-256 of what was copied, once it is safe on the disk."""
-    digest = hashlib.sha256()
-    with target.open("xb") as copy:
-        while chunk := film.read(CHUNK):
-            digest.update(chunk)
-            copy.write(chunk)
-        copy.flush()
-        os.fsync(copy.fileno())
-    return digest.hexdigest()
-
-
-def _keep(temporary: Path, target: Path) -> None:
-    """Move a complete copy to its place and make the move itself durable."""
-    target.parent.mkdir(exist_ok=True)
-    temporary.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def run_intake(settings: Settings, stopped) -> None:
-    """Watch the folder until `stopped()`; it may come and go, as a drive does."""
-    if not settings.films.is_dir():
-        log.warning("the folder of films is not there yet; it is watched as soon as it is")
-    # A read lease that is broken while it is tried sends SIGIO, which would end this process.
-    signal.signal(signal.SIGIO, signal.SIG_IGN)
-    intake = Intake(settings, Store(settings.state))
-    log.info("watching the folder of films")
-    while not stopped():
-        started = time.monotonic()
-        taken = intake.look()
-        idle = 0 if taken else IDLE_SHARE * (time.monotonic() - started)
-        time.sleep(max(settings.look_seconds, idle))

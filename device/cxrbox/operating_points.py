@@ -49,17 +49,17 @@ class OperatingPoints:
         return sha256_text(canonical({"calibration": calibration, "thresholds": thresholds}))
 
 
-def source_of(film_source: str, decoded_source: str) -> str:
+def source_of(decoded_source: str, photographed: bool) -> str:
     """Return by which thresholds a film is judged: one of `SOURCES`.
 
     Parameters
     ----------
-    film_source : str
-        Where the box got it: "folder", "stick", "upload" or "camera".
     decoded_source : str
         "dicom" or "picture", from `cxrbox.decoding.film`.
+    photographed : bool
+        Whether the film was taken out of a photograph, wherever that came from.
     """
-    if film_source == "camera":
+    if photographed:
         return "camera"
     return "dicom" if decoded_source == "dicom" else "scanner"
 

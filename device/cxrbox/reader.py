@@ -7,17 +7,19 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from cxrbox.bodies.golden import GoldenWatch
+from cxrbox.decoding.film import decode_film
 from cxrbox.errors import BackendError, RefusedError
 from cxrbox.identity import read_patient_id
 from cxrbox.maps import pack_maps
 from cxrbox.operating_points import SOURCES
-from cxrbox.reading import Again, Reader, Reading, make_reader
-from cxrbox.refusals import refuse
+from cxrbox.reading import Again, Reader, Reading, make_reader, photograph_of
+from cxrbox.refusals import CAPTURE_ADVICE, refuse
 from cxrbox.retention import Keeper
 from cxrbox.settings import Settings
 from cxrbox.store import QueuedFilm, Store
@@ -89,7 +91,7 @@ class Desk:
         if self.unfit:
             return False
         if self._undrawn:
-            _redraw(self.store, self.reader, self._undrawn.pop())
+            self._redraw(self._undrawn.pop())
             return True
         film = self.store.claim()
         if film:
@@ -129,17 +131,19 @@ class Desk:
         again, and the film is refused when that happens twice.
         """
         signal.setitimer(signal.ITIMER_REAL, self.settings.film_seconds)
-        self._read(film)
+        self.read(film)
         signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def _read(self, film: QueuedFilm) -> None:
+    def read(self, film: QueuedFilm) -> None:
         """Read one claimed film; whatever happens to it is kept."""
         started = time.perf_counter()
         try:
-            reading = self.reader.read(self.store.original_path(film.sha256), film.source)
+            reading = self.reader.read(self.store.original_path(film.sha256), film.source, film.overridden)
         except RefusedError as refusal:
             self.store.add_refusal(film.id, refusal)
             log.info("film %d refused: %s", film.id, refusal.code)
+            if refusal.code in CAPTURE_ADVICE:
+                self._draw_photograph(film)
         except MemoryError:
             refusal = refuse("out_of_memory", "reading the film takes more memory than the box has")
             self.store.add_refusal(film.id, refusal)
@@ -152,8 +156,26 @@ class Desk:
         patient = self._patient_id(film, reading)
         if self.store.add_result(film.id, told, pack_maps(reading.maps), milliseconds, logits, patient):
             log.info("film %d read in %.0f ms", film.id, milliseconds)
-            _draw(self.store, film, reading.grey)
+            draw_picture(self.store.picture_path(film.sha256), reading.film.grey)
+            if reading.captured:
+                self._draw_photograph(film)
             self._unshifted.append((film.id, reading.again))
+
+    def _redraw(self, film: QueuedFilm) -> None:
+        """Draw the picture that an interrupted box did not get to."""
+        try:
+            reading = self.reader.read(self.store.original_path(film.sha256), film.source, film.overridden)
+        except RefusedError as refusal:
+            log.warning("film %d was read before and has no picture now: %s", film.id, refusal.code)
+            return
+        draw_picture(self.store.picture_path(film.sha256), reading.film.grey)
+        if reading.captured:
+            self._draw_photograph(film)
+
+    def _draw_photograph(self, film: QueuedFilm) -> None:
+        """Draw the photograph as it came, for whoever asks what was cut out of it or why it was refused."""
+        decoded = decode_film(self.store.original_path(film.sha256))
+        draw_picture(self.store.photograph_path(film.sha256), photograph_of(decoded, film.source))
 
     def _patient_id(self, film: QueuedFilm, reading: Reading) -> str | None:
         if not self.settings.dicom_identity or reading.source != "dicom":
@@ -161,23 +183,15 @@ class Desk:
         return read_patient_id(self.store.original_path(film.sha256))
 
 
-def _draw(store: Store, film: QueuedFilm, grey: np.ndarray) -> None:
-    """Draw a film's picture for the page; it is complete or not there."""
-    scale = PICTURE_SIDE / max(grey.shape)
+def draw_picture(path: Path, picture: np.ndarray) -> None:
+    """Draw a film or a photograph for the page, no larger than a screen; it is complete or not there."""
+    scale = PICTURE_SIDE / max(picture.shape)
     if scale < 1:
-        grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    _, jpeg = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, 88])
-    temporary = store.pictures / f"{film.sha256}.part"
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
+    temporary = path.with_suffix(".part")
     temporary.write_bytes(jpeg)
-    temporary.replace(store.picture_path(film.sha256))
-
-
-def _redraw(store: Store, reader: Reader, film: QueuedFilm) -> None:
-    """Draw the picture that an interrupted box did not get to."""
-    try:
-        _draw(store, film, reader.read(store.original_path(film.sha256), film.source).grey)
-    except RefusedError as refusal:
-        log.warning("film %d was read before and has no picture now: %s", film.id, refusal.code)
+    temporary.replace(path)
 
 
 def _bound_memory(mebibytes: int) -> None:

@@ -4,10 +4,11 @@ import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cxrbundle.bundle import Bundle, build_bundle
-from cxrbundle.errors import BlankFilmError
+from cxrbundle.film_check import FilmScore
 from cxrbundle.head import HeadOutput
 from cxrbundle.phantom import draw_phantom
 from cxrbundle.preprocess import to_input
@@ -17,13 +18,14 @@ from cxrbox.bodies.choice import open_body
 from cxrbox.bodies.cpu import usable_threads
 from cxrbox.bodies.seam import Body
 from cxrbox.bodies.tpu import INVOKE_SECONDS
+from cxrbox.capture.photograph import Captured, read_photograph
+from cxrbox.chest import ChestFilm, look_at_film
 from cxrbox.clock import clock_trusted
-from cxrbox.decoding.film import decode_film
+from cxrbox.decoding.film import DecodedFilm, decode_film
 from cxrbox.errors import BackendError
 from cxrbox.maps import correlate_maps
 from cxrbox.operating_points import OperatingPoints, load_operating_points, source_of
 from cxrbox.provenance import code_sha256
-from cxrbox.refusals import refuse
 from cxrbox.settings import Settings
 from cxrbox.stability import find_unstable, shifted
 from cxrbox.trust import open_package
@@ -60,23 +62,26 @@ class Reading:
     findings : dict
         {finding: {"likelihood", "state", "threshold"}}
     maps : ndarray of float32, shape (findings, height, width)
-    grey : ndarray of uint8, shape (height, width)
-        The film as it was read, bone bright.
     logits : ndarray of float32, shape (findings,)
-    again : Again
-        What is needed to read it once more.
+    source : str
+        Whose thresholds it was held against: one of `cxrbox.operating_points.SOURCES`.
+    film : ChestFilm
+        The film as it was read.
+    captured : Captured or None
+        What was done to a photograph to get the film out of it.
     """
 
     findings: dict[str, dict]
     maps: np.ndarray
-    grey: np.ndarray
     logits: np.ndarray
-    again: Again
+    source: str
+    film: ChestFilm
+    captured: Captured | None = None
 
     @property
-    def source(self) -> str:
-        """Whose thresholds it was held against: one of `cxrbox.operating_points.SOURCES`."""
-        return self.again.source
+    def again(self) -> Again:
+        """What is needed to read it once more."""
+        return Again(self.film.pixels, self.source)
 
 
 @dataclass(frozen=True)
@@ -150,10 +155,13 @@ class Reader:
             "thresholds_for": reading.source,
             "thresholds_sha256": self.points.sha256(reading.source),
             "clock_trusted": clock_trusted(),
+            "capture": reading.captured and capture_facts(reading.captured),
+            "corrections": list(reading.film.corrections),
+            "film_check": reading.film.score and score_facts(reading.film.score),
             "findings": reading.findings,
         }
 
-    def read(self, path: Path, film_source: str = "folder") -> Reading:
+    def read(self, path: Path, film_source: str = "folder", override: bool = False) -> Reading:
         """Read a film from its file.
 
         Parameters
@@ -161,6 +169,8 @@ class Reader:
         path : Path
         film_source : str
             Where the box got it: "folder", "stick", "upload" or "camera".
+        override : bool
+            A person wants it read whatever the capture gate says.
 
         Raises
         ------
@@ -168,14 +178,14 @@ class Reader:
             If the file holds no film that can be read.
         """
         film = decode_film(path)
-        try:
-            pixels = to_input(film.grey, self.bundle.manifest.input.height)
-        except BlankFilmError as err:
-            raise refuse("blank", "the film is blank, it has no contrast") from err
-        source = source_of(film_source, film.source)
-        output = self.bundle.head(self.body(pixels))
+        photo = photograph_of(film, film_source)
+        captured = None if photo is None else read_photograph(photo, override)
+        grey, side = captured.film if captured else film.grey, self.bundle.manifest.input.height
+        chest = look_at_film(grey, self.body, side, self.bundle.film_check, override)
+        source = source_of(film.source, photographed=captured is not None)
+        output = self.bundle.head(chest.features)
         findings = self._findings(output.logits, source)
-        return Reading(findings, output.maps, film.grey, output.logits, Again(pixels, source))
+        return Reading(findings, output.maps, output.logits, source, chest, captured)
 
     def find_unstable(self, again: Again) -> list[str]:
         """Read a film as it lies and moved a little each way; return the findings whose state does not hold."""
@@ -242,6 +252,34 @@ class Reader:
                     " it reads no film: reinstall the bundle or the runtime"
                 )
         return max(answer.difference for answer in answers)
+
+
+def capture_facts(captured: Captured) -> dict[str, Any]:
+    """Return what is kept of how a film was taken out of a photograph; corners in pixels of the photograph."""
+    return {
+        "size": list(captured.size),
+        "corners": captured.corners.round(1).tolist(),
+        "rotation": captured.rotation,
+        "mirrored": captured.mirrored,
+        "negative": captured.negative,
+        "steps": list(captured.steps),
+        "overridden": captured.overridden and captured.overridden.code,
+    }
+
+
+def score_facts(score: FilmScore) -> dict[str, Any]:
+    """Return what is kept of the film check's answer."""
+    return {"kind": score.kind, "margin": round(score.margin, 3), "distance": round(score.distance, 3)}
+
+
+def photograph_of(film: DecodedFilm, film_source: str) -> np.ndarray | None:
+    """Return the photograph that a film has to be taken out of, None for one that was decoded as it is.
+
+    Films are grey; what has colours, or was taken by the box's own camera, shows a film among other things.
+    """
+    if film.colour is None and film_source == "camera":
+        return film.grey
+    return film.colour
 
 
 def make_reader(settings: Settings) -> Reader:

@@ -6,6 +6,19 @@ AGAIN = "copy it again from its source"
 FRONTAL = "choose the frontal film of the chest (PA or AP)"
 EXPORT = "export it again as uncompressed DICOM or as PNG"
 
+# What is wrong with a photograph of a film (`cxrbox.capture`).
+CAPTURE_ADVICE = {
+    "no_film": "hold the camera straight before the lit film until the whole film is in the picture",
+    "several_films": "photograph one film at a time and cover the others",
+    "film_cut": "move back until all four edges of the film are in the picture",
+    "film_far": "move closer until the film fills most of the picture",
+    "film_tilted": "hold the camera straight before the middle of the film",
+    "underexposed": "switch the light box on, or expose longer",
+    "overexposed": "expose less, or dim the light box",
+    "glare": "tilt the lamp or the film, or shade the window, until the bright spot is gone",
+    "blurred": "hold the camera still and let it focus on the film",
+    "lungs_cut": "photograph the whole film, with both lungs from top to bottom",
+}
 ADVICE = {
     # The file, before it is opened.
     "missing": "check its name and whether the drive is plugged in",
@@ -32,11 +45,18 @@ ADVICE = {
     "wrong_body_part": "choose a chest X-ray film",
     "lateral_view": FRONTAL,
     "blank": "check the exposure and the export, then send the film again",
+    "not_a_chest_film": "put in a whole frontal chest film, upright",
+    "turned": "turn the film upright and send it again",
+    "negative": "scan it as a positive, with bone bright",
+    **CAPTURE_ADVICE,
     # The reader itself.
     "reader_crashed": EXPORT,
     "took_too_long": "export the film at a smaller size and send it again",
     "out_of_memory": "export the film at a smaller size and send it again",
 }
+
+# What a person who has seen the film may have read all the same. Where no film was found there is nothing to read.
+OVERRIDABLE = {*CAPTURE_ADVICE, "not_a_chest_film", "turned", "negative"} - {"no_film"}
 
 
 def refuse(code: str, reason: str) -> RefusedError:

@@ -47,6 +47,8 @@ class Settings:
     from_stick: bool = _setting(False, "take films from memory sticks")
     from_upload: bool = _setting(True, "take films that are sent to the page")
     from_camera: bool = _setting(False, "take films from the camera above the light box")
+    sticks: Path = _setting(Path("/media"), "folder in which memory sticks appear, each as a folder")
+    camera: str = _setting("picamera2", "the camera: picamera2, a device such as /dev/video0, or folder:PATH")
     write_to_stick: bool = _setting(False, "write the results back to the memory stick the films came from")
     dicom_identity: bool = _setting(True, "keep the patient's ID of a DICOM header with its film")
     look_seconds: float = _setting(0.3, "time between two looks into the folder, in seconds", 0.05, 60)

@@ -8,6 +8,7 @@ import numpy as np
 
 from cxrbundle.arrays import read_arrays
 from cxrbundle.errors import ManifestError
+from cxrbundle.film_check import FilmCheck, build_film_check
 from cxrbundle.head import Head, build_head
 from cxrbundle.manifest import Manifest
 from cxrbundle.package import Package, read_package
@@ -49,6 +50,8 @@ class Bundle:
     golden : Golden
     edgetpu_body : bytes or None
         The same body, compiled for the Edge TPU; None where it was not.
+    film_check : FilmCheck or None
+        Tells frontal chest films from all else; a bundle of an earlier release has none.
     """
 
     manifest: Manifest
@@ -57,6 +60,7 @@ class Bundle:
     head: Head
     golden: Golden
     edgetpu_body: bytes | None = None
+    film_check: FilmCheck | None = None
 
     @property
     def title(self) -> str:
@@ -91,6 +95,7 @@ def build_bundle(package: Package) -> Bundle:
         head=_read_head(manifest, files[manifest.head], package.path),
         golden=_read_golden(manifest, files[manifest.golden], package.path),
         edgetpu_body=files[manifest.edgetpu_body] if manifest.edgetpu_body else None,
+        film_check=_read_film_check(manifest, files, package.path) if manifest.film_check else None,
     )
 
 
@@ -115,6 +120,14 @@ def _read_head(manifest: Manifest, content: bytes, path: Path) -> Head:
     if output.logits.shape != (count,) or output.maps.shape != (count, 1, 1) or not np.isfinite(output.logits).all():
         raise ManifestError(f"{path / manifest.head} gives no logit for each finding; convert the model again")
     return head
+
+
+def _read_film_check(manifest: Manifest, files: dict[str, bytes], path: Path) -> FilmCheck:
+    where = path / manifest.film_check
+    try:
+        return build_film_check(read_arrays(files[manifest.film_check], str(where)), manifest.features.channels)
+    except ManifestError as err:
+        raise ManifestError(f"{where}: {err}") from err
 
 
 def _read_golden(manifest: Manifest, content: bytes, path: Path) -> Golden:

@@ -40,7 +40,14 @@ def test_the_box_loads_the_bundle(converted):
     assert bundle.title == "tiny 1.0"
     assert (manifest.input.scale, manifest.input.zero_point) == (1 / 128, 127)
     assert (manifest.features.height, manifest.features.width, manifest.features.channels) == (8, 8, 24)
-    assert set(manifest.files) == {"body.tflite", "head.npz", "golden.npz", "card.md", "LICENCES.md"}
+    assert set(manifest.files) == {
+        "body.tflite",
+        "head.npz",
+        "golden.npz",
+        "film-check.npz",
+        "card.md",
+        "LICENCES.md",
+    }
     assert sorted(path.name for path in converted.parent.iterdir()) == ["tiny", "work"]
 
 

@@ -65,6 +65,7 @@ def test_only_what_changed_runs_again(own):
     assert [name for name, at in moments(own).items() if at != before[name]] == [
         "parity",
         "calibrate",
+        "film-check",
         "golden",
         "bundle",
     ]

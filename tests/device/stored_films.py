@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import cv2
-from cxrbox.reader import _read
+from cxrbox.reader import Desk
 from cxrbox.reading import Reader
 from cxrbox.settings import Settings
 from cxrbox.store import Store
@@ -31,5 +31,6 @@ def keep_phantoms(store: Store, *seeds: int) -> None:
 
 def read_queue(store: Store, reader: Reader, settings: Settings | None = None) -> None:
     """Read all films that wait."""
+    desk = Desk(settings or Settings(), store, reader)
     while film := store.claim():
-        _read(store, reader, film, settings or Settings())
+        desk.read(film)

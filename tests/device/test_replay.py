@@ -58,7 +58,7 @@ def test_the_command_says_so_in_words_and_json(store, cxrbox, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("film 1 reproduced: logits differ by 0.000")
     done = cxrbox("replay", 1, "--state", tmp_path / "state", "--json")
-    assert json.loads(done.stdout)["entry"] == 1
+    assert json.loads(done.stdout)["entry"] == 2
     assert len(list(store.ledger())) == 1
 
 

@@ -9,12 +9,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cxrbundle.archive import pack_files
 from cxrbundle.bundle import build_bundle, load_bundle
 from cxrbundle.errors import BundleError
+from cxrbundle.film_check import KINDS
 from cxrbundle.manifest import MANIFEST, SIGNATURE, read_manifest
 from cxrbundle.package import read_package
 from cxrbundle.signature import find_signer, sign_manifest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiny_bundle import as_npz, golden_arrays, head_arrays, tiny_files, write_files
+from tiny_bundle import as_npz, check_arrays, golden_arrays, head_arrays, tiny_files, write_files
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 FILES = tiny_files()
@@ -94,7 +95,11 @@ def test_any_bytes_are_refused(place, content):
         read_package(place / "any.cxrbundle")
 
 
-ARRAYS = {"head": as_npz(**head_arrays()), "golden": as_npz(**golden_arrays())}
+ARRAYS = {
+    "head": as_npz(**head_arrays()),
+    "golden": as_npz(**golden_arrays()),
+    "check": as_npz(**check_arrays()),
+}
 
 
 @pytest.mark.parametrize("name", ARRAYS)
@@ -108,6 +113,8 @@ def test_arrays_that_the_manifest_vouches_for_load_or_are_refused(place, name, d
     except BundleError:
         return
     assert bundle.head(np.zeros((2, 2, 3), np.float32)).logits.shape == (14,)
+    with np.errstate(all="ignore"):
+        assert bundle.film_check.score(np.zeros((2, 2, 3), np.float32)).kind in KINDS
 
 
 JSON = st.recursive(

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+from cxrbundle.film_check import GRID, KINDS
 from cxrbundle.labels import FINDINGS
 from cxrbundle.manifest import MANIFEST, Manifest, Tensor
 from cxrbundle.preprocess import PREPROCESSING
@@ -30,6 +31,8 @@ def tiny_manifest(files: dict[str, bytes]) -> Manifest:
         thresholds=dict.fromkeys(FINDINGS, Thresholds(0.25, 0.5)),
         training={"recipe": {}},
         conversion={},
+        edgetpu_body="body_edgetpu.tflite",
+        film_check="film-check.npz",
         files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     )
 
@@ -53,10 +56,25 @@ def golden_arrays() -> dict[str, np.ndarray]:
     }
 
 
+def check_arrays() -> dict[str, np.ndarray]:
+    components = 2
+    return {
+        "mean": np.zeros(CHANNELS, np.float32),
+        "basis": np.eye(CHANNELS, components, dtype=np.float32),
+        "variances": np.ones(components + 1, np.float32),
+        "weight": np.zeros((len(KINDS), GRID * GRID * components + 1), np.float32),
+        "bias": np.arange(len(KINDS), 0, -1, dtype=np.float32),
+        "gates": np.array([[-1, 1], [9, 1]], np.float32),
+        "mirrored_from": np.array(1, np.float32),
+    }
+
+
 def tiny_files(**others: bytes) -> dict[str, bytes]:
     """Return the files of a tiny bundle; `head` and `golden` replace its arrays, and the manifest vouches for them."""
     files = {
         "body.tflite": b"no network",
+        "body_edgetpu.tflite": b"no compiled network",
+        "film-check.npz": others.get("check", as_npz(**check_arrays())),
         "head.npz": others.get("head", as_npz(**head_arrays())),
         "golden.npz": others.get("golden", as_npz(**golden_arrays())),
         "card.md": b"# A card\n",

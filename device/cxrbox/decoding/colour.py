@@ -11,6 +11,9 @@ SIDE = 64  # pixels of the thumbnail
 # photographs of flowers, boards and streets measure 64, 60, 29 and 27. At 35 no film is lost, and what
 # slips through is left to the reader's own check of its features.
 MAX_TINT_SPREAD = 35
+# Mean tint of a picture, in grey steps, from which on a camera took it: films saved with three equal channels have 0,
+# and JPEG adds less than 1; photographs of a light box have 12 and more.
+LEAST_TINT = 3
 
 
 def check_colour(rgb: np.ndarray) -> None:
@@ -29,8 +32,18 @@ def check_colour(rgb: np.ndarray) -> None:
         raise refuse("colour_picture", "this is a colour photograph, not an X-ray film")
 
 
+def is_tinted(rgb: np.ndarray) -> bool:
+    """Tell whether a picture has colours at all, so that a camera took it or a scanner a film on a blue base."""
+    return float(np.abs(_tints(rgb)).sum(axis=1).mean()) > LEAST_TINT
+
+
 def tint_spread(rgb: np.ndarray) -> float:
     """Return how far the tints (red - green, blue - green) of a picture lie apart, in grey steps."""
-    small = cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
-    tints = (small[..., ::2] - small[..., 1:2]).reshape(-1, 2)
+    tints = _tints(rgb)
     return float(np.abs(tints - np.median(tints, axis=0)).sum(axis=1).mean())
+
+
+def _tints(rgb: np.ndarray) -> np.ndarray:
+    """Return red - green and blue - green of a thumbnail: int16, shape (pixels, 2)."""
+    small = cv2.resize(rgb, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.int16)
+    return (small[..., ::2] - small[..., 1:2]).reshape(-1, 2)

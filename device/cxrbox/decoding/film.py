@@ -25,12 +25,15 @@ class DecodedFilm:
         "dicom", whose header was checked, or "picture", of which nothing but the pixels is known.
     view : str or None
         "PA" or "AP" where a DICOM header says so.
+    colour : ndarray of uint8, shape (height, width, 3), or None
+        Blue, green and red of a picture with colours, which is no flat film but a photograph of one.
     """
 
     grey: np.ndarray
     format: str
     source: str
     view: str | None = None
+    colour: np.ndarray | None = None
 
 
 def decode_film(path: Path) -> DecodedFilm:
@@ -46,4 +49,5 @@ def decode_film(path: Path) -> DecodedFilm:
     if kind == "dicom":
         grey, view = decode_dicom(content)
         return DecodedFilm(np.ascontiguousarray(grey), kind, "dicom", view)
-    return DecodedFilm(np.ascontiguousarray(decode_picture(content, kind)), kind, "picture")
+    grey, colour = decode_picture(content, kind)
+    return DecodedFilm(np.ascontiguousarray(grey), kind, "picture", colour=colour)

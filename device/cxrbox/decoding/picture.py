@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin
 
-from cxrbox.decoding.colour import check_colour
+from cxrbox.decoding.colour import check_colour, is_tinted
 from cxrbox.decoding.integrity import check_jpeg, check_png
 from cxrbox.decoding.levels import level_deep
 from cxrbox.decoding.limits import check_size, distrust
@@ -20,8 +20,8 @@ PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
 TiffImagePlugin.OPEN_INFO.setdefault((b"MM", WHITE_IS_ZERO, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
 
 
-def decode_picture(content: bytes, kind: str) -> np.ndarray:
-    """Return the film in a picture: uint8, shape (height, width), bone bright, turned as its EXIF says.
+def decode_picture(content: bytes, kind: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return a picture, turned as its EXIF says.
 
     Transparency is ignored, not laid over black: where a film has any, an export added it, and the greys
     beneath it are the film's.
@@ -31,6 +31,12 @@ def decode_picture(content: bytes, kind: str) -> np.ndarray:
     content : bytes
     kind : str
         "png", "jpeg", "tiff" or "bmp"; no other decoder of Pillow is tried.
+
+    Returns
+    -------
+    grey : ndarray of uint8, shape (height, width)
+    colour : ndarray of uint8, shape (height, width, 3), or None
+        Blue, green and red, where there is any colour.
 
     Raises
     ------
@@ -48,11 +54,12 @@ def decode_picture(content: bytes, kind: str) -> np.ndarray:
     image = _load(image)
     if image.mode in DEEP:
         film = level_deep(_to_array(image))
-        return ~film if inverted else film
+        return ~film if inverted else film, None
     if image.mode in GREY:
-        return _to_array(image, "L")
-    check_colour(_to_array(image, "RGB"))
-    return _to_array(image, "L")
+        return _to_array(image, "L"), None
+    rgb = _to_array(image, "RGB")
+    check_colour(rgb)
+    return _to_array(image, "L"), rgb[..., ::-1] if is_tinted(rgb) else None
 
 
 def _open(content: bytes, kind: str) -> Image.Image:

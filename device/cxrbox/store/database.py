@@ -59,6 +59,10 @@ class Database:
         """Return where the picture of a film for the page lies."""
         return self.pictures / f"{sha256}.jpg"
 
+    def photograph_path(self, sha256: str) -> Path:
+        """Return where the picture of the photograph lies that a film was taken out of."""
+        return self.pictures / f"{sha256}-photo.jpg"
+
     def version(self) -> int:
         """Return a number that grows with every change of any film."""
         return self._db.execute("SELECT coalesce(max(changed), 0) FROM films").fetchone()[0]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cxrbox.store.database import Database
 
 FILMS = "SELECT films.*, reading, milliseconds, unstable FROM films LEFT JOIN results ON film_id = id"
+SEEN_BELOW = "id IN (SELECT film_id FROM sightings WHERE substr(path, 1, length(?)) = ?)"
 # Read at once where all films are gone through, so that no reader keeps the log of the database from being emptied.
 BATCH = 200
 
@@ -24,14 +25,27 @@ class PageSide(Database):
         rows = self._db.execute(f"{FILMS} WHERE id < ? ORDER BY id DESC LIMIT ?", (before or 2**62, limit))
         return [_unpacked(row) for row in rows]
 
-    def all_films(self, since: str = "") -> Iterator[dict]:
-        """Yield films in the order they came, those received at or after a time in UTC, ISO 8601."""
-        last = 0
+    def all_films(self, since: str = "", below: str = "") -> Iterator[dict]:
+        """Yield films in the order they came.
+
+        Parameters
+        ----------
+        since : str
+            Those received at or after a time in UTC, ISO 8601.
+        below : str
+            Those that were seen at a path that starts so.
+        """
+        last, which = 0, f"id > ? AND received_at >= ? AND (? = '' OR {SEEN_BELOW})"
         while rows := self._db.execute(
-            f"{FILMS} WHERE id > ? AND received_at >= ? ORDER BY id LIMIT ?", (last, since, BATCH)
+            f"{FILMS} WHERE {which} ORDER BY id LIMIT ?", (last, since, below, below, below, BATCH)
         ).fetchall():
             yield from map(_unpacked, rows)
             last = rows[-1]["id"]
+
+    def finished_below(self, below: str) -> bool:
+        """Return whether films were seen at paths that start so, and none of them waits or is being read."""
+        rows = self._db.execute(f"SELECT state FROM films WHERE {SEEN_BELOW}", (below, below)).fetchall()
+        return bool(rows) and all(row["state"] in ("read", "refused") for row in rows)
 
     def film(self, film: int) -> dict | None:
         """Return one film with its reading where there is one, None where there is no such film."""

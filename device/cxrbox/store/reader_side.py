@@ -146,6 +146,7 @@ class ReaderSide(Database):
     def without_picture(self) -> list[QueuedFilm]:
         """Return the films that were read and are kept, but whose picture for the page was not drawn."""
         rows = self._db.execute(
-            "SELECT id, sha256, source FROM films WHERE state = 'read' AND original_at IS NOT NULL ORDER BY id"
+            "SELECT id, sha256, source, overridden FROM films"
+            " WHERE state = 'read' AND original_at IS NOT NULL ORDER BY id"
         )
         return [QueuedFilm(*row) for row in rows if not self.picture_path(row["sha256"]).exists()]

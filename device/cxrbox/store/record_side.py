@@ -104,7 +104,7 @@ class RecordSide(Database):
         """Remove the original and the picture of a finished film; its result and the ledger stay."""
         sha256 = self._known(film)["sha256"]
         # First the files: if the power is cut between the two, the next attempt finds the film again.
-        for path in (self.original_path(sha256), self.picture_path(sha256)):
+        for path in (self.original_path(sha256), self.picture_path(sha256), self.photograph_path(sha256)):
             path.unlink(missing_ok=True)
         with self._change():
             self._db.execute("UPDATE films SET original_at = NULL WHERE id = ?", (film,))

@@ -17,8 +17,9 @@ def draw_heat(activation: np.ndarray) -> bytes:
     activation : ndarray of float, shape (height, width)
         Class activation map, in logits.
     """
-    smooth = cv2.resize(activation.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
-    positive = np.maximum(smooth, 0)
+    # What speaks against the finding is left out first: cubic interpolation swings up beside it.
+    speaks_for = np.maximum(activation.astype(np.float32), 0)
+    positive = np.maximum(cv2.resize(speaks_for, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), 0)
     share = (positive / max(float(positive.max()), 1e-6) * 255).astype(np.uint8)
     colour = cv2.applyColorMap(share, cv2.COLORMAP_INFERNO)
     opacity = np.minimum(share.astype(np.uint16) * 2, 255).astype(np.uint8)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from cxrbundle.scores import ABOVE, UNCERTAIN
 
+from cxrbox.refusals import OVERRIDABLE
+
 
 @dataclass(frozen=True)
 class FindingRow:
@@ -13,6 +15,8 @@ class FindingRow:
     ----------
     bar : float
         Where the likelihood lies on a scale of 0..100 with the threshold always at 50.
+    unstable : bool
+        Whether a small shift of the film changes its state.
     """
 
     name: str
@@ -20,6 +24,7 @@ class FindingRow:
     threshold: float
     state: str
     bar: float
+    unstable: bool = False
 
 
 def bar_length(likelihood: float, threshold: float) -> float:
@@ -41,6 +46,7 @@ def finding_rows(findings: dict[str, dict]) -> list[FindingRow]:
             of["threshold"],
             of["state"],
             bar_length(of["likelihood"], of["threshold"]),
+            bool(of.get("unstable")),
         )
         for name, of in findings.items()
     ]
@@ -53,3 +59,8 @@ def verdict(findings: dict[str, dict]) -> str:
     if ABOVE in states:
         return "flagged"
     return "uncertain" if UNCERTAIN in states else "clear"
+
+
+def may_override(film: dict) -> bool:
+    """Return whether a person may have a refused film read all the same: once, and only what can be judged by eye."""
+    return film["refusal_code"] in OVERRIDABLE and film["original_at"] is not None and not film["overridden"]

@@ -1,7 +1,8 @@
-// Switch and fade the heat map; reload while the film is still waiting for its reading.
+// Switch and fade the heat map; show the result of a film that waits as soon as it is there.
 const heat = document.getElementById("heat");
 const show = document.getElementById("show");
 const strength = document.getElementById("strength");
+const waiting = document.querySelector("[data-wait]");
 
 function choose(event) {
   event.preventDefault();
@@ -17,9 +18,29 @@ function choose(event) {
   history.replaceState(null, "", link.href);
 }
 
+// Nobody's typing is thrown away: who is at it gets a link instead.
+function showResult() {
+  const code = document.getElementById("code");
+  if (code.value || document.activeElement === code) document.getElementById("news").hidden = false;
+  else location.reload();
+}
+
+async function lookForResult() {
+  try {
+    const answer = await fetch(waiting.dataset.wait, { cache: "no-store" });
+    const film = await answer.json();
+    heard("film", answer.ok);
+    if (film.state === "read" || film.state === "refused") return showResult();
+  } catch {
+    heard("film", false);
+  }
+  setTimeout(lookForResult, document.hidden ? 5000 : 500);
+}
+
 if (heat) {
   document.querySelectorAll("a.pick").forEach((link) => link.addEventListener("click", choose));
   show.addEventListener("change", () => { heat.hidden = !show.checked; });
   strength.addEventListener("input", () => { heat.style.opacity = strength.value / 100; });
 }
+if (waiting) lookForResult();
 if (document.querySelector("[data-reload]")) setTimeout(() => location.reload(), 1000);

@@ -1,0 +1,75 @@
+"""The two small networks of the capture gate, run by OpenCV; `tests/bench/fit_capture.py` made them.
+
+`finder.onnx` says of each place of a photograph how surely it is film and how surely glare hides the film there.
+`upright.onnx` says how a film hangs: its quarter turn and mirror, whether it is a negative, whether the lungs are cut.
+"""
+
+from functools import cache
+from importlib.resources import files
+from threading import Lock
+
+import cv2
+import numpy as np
+
+# Sides of what the networks see and of the map that the finder gives, in pixels.
+FINDER_SIDE = 128
+UPRIGHT_SIDE = 64
+# A network of OpenCV keeps its activations between calls: one picture at a time.
+_ONE_AT_A_TIME = Lock()
+
+
+@cache
+def _network(name: str) -> cv2.dnn.Net:
+    content = files("cxrbox.capture").joinpath(name).read_bytes()
+    return cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))
+
+
+def _run(name: str, pictures: np.ndarray) -> np.ndarray:
+    """Return the logits for pictures of shape (n, channels, side, side)."""
+    with _ONE_AT_A_TIME:
+        network = _network(name)
+        network.setInput(pictures)
+        return network.forward().copy()
+
+
+def see_places(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how surely each place of a photograph is film, and how surely it is glare on it.
+
+    Parameters
+    ----------
+    photo : ndarray of uint8, shape (height, width, 3)
+        Blue, green and red.
+
+    Returns
+    -------
+    film, glare : ndarray of float32, shape (64, 64)
+        0..1; the map covers the whole photograph, whatever its shape.
+    """
+    film, glare = _sigmoid(_run("finder.onnx", finder_input(photo)[np.newaxis])[0])
+    return film, glare
+
+
+def finder_input(photo: np.ndarray) -> np.ndarray:
+    """Return a photograph as the finder sees it: float32 (3, 128, 128), about -1..1."""
+    small = cv2.resize(photo, (FINDER_SIDE, FINDER_SIDE), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray((small.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1))
+
+
+def upright_input(grey: np.ndarray) -> np.ndarray:
+    """Return a film as the other network sees it: float32 (1, 64, 64), mean 0 and standard deviation 1."""
+    shrinks = min(grey.shape) >= UPRIGHT_SIDE
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    small = cv2.resize(grey, (UPRIGHT_SIDE, UPRIGHT_SIDE), interpolation=way).astype(np.float32)
+    return ((small - small.mean()) / max(float(small.std()), 1.0))[np.newaxis]
+
+
+def see_hanging(pictures: np.ndarray) -> np.ndarray:
+    """Return the logits of `upright.onnx` for pictures of `upright_input`: (n, 10).
+
+    0 to 7 are turns + 4 * mirrored, 8 is negative, 9 is cut lungs.
+    """
+    return _run("upright.onnx", pictures)
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits.clip(-30, 30)))

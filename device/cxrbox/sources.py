@@ -1,0 +1,94 @@
+"""The part that takes films in: from a folder, from memory sticks, from the camera above the light box."""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from cxrbox.errors import ConfigError
+from cxrbox.intake import Intake
+from cxrbox.settings import Settings
+from cxrbox.sticks import Sticks
+from cxrbox.store import Store
+from cxrbox.taking import clear_leftovers, take_still
+
+log = logging.getLogger(__name__)
+# Looking at thousands of known films takes a moment: pause so many times that long, to leave the processor to others.
+IDLE_SHARE = 9
+
+
+def run_intake(settings: Settings, stopped: Callable[[], bool]) -> None:
+    """Take films in until `stopped()`; folders, sticks and cameras may come and go.
+
+    Raises
+    ------
+    ConfigError
+        If films are to come from a camera and the settings name none.
+    OSError, sqlite3.OperationalError
+        If the state folder cannot be written.
+    """
+    if settings.from_folder and not settings.films.is_dir():
+        log.warning("the folder of films is not there yet; it is watched as soon as it is")
+    # A read lease that is broken while it is tried sends SIGIO, which would end this process.
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
+    store = Store(settings.state)
+    for source in ("folder", "stick", "camera"):
+        clear_leftovers(store, source)
+    sources, station = open_sources(settings, store), open_station(settings)
+    log.info("taking films in")
+    # A camera may keep its caller waiting for seconds, so it has a thread of its own.
+    ended = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(station, lambda: ended.is_set() or stopped()) if station else None
+        try:
+            while not stopped():
+                if running and running.done():
+                    running.result()
+                _look(sources, settings.look_seconds)
+        finally:
+            ended.set()
+
+
+def _look(sources: list[Intake | Sticks], pause: float) -> None:
+    """Look at every source once, and pause; a film that was taken is followed by the next look at once."""
+    started = time.monotonic()
+    taken = sum(source.look() for source in sources)
+    time.sleep(max(pause, 0 if taken else IDLE_SHARE * (time.monotonic() - started)))
+
+
+def open_sources(settings: Settings, store: Store) -> list[Intake | Sticks]:
+    """Return what is looked at again and again."""
+    sources: list[Intake | Sticks] = []
+    if settings.from_folder:
+        sources.append(Intake(settings.films, store, settings.settle_seconds))
+    if settings.from_stick:
+        sources.append(Sticks(settings, store))
+    return sources
+
+
+def open_station(settings: Settings) -> Callable[[Callable[[], bool]], None] | None:
+    """Return what runs the scan station until a function says to stop; None where there is to be no camera."""
+    if not settings.from_camera:
+        return None
+    # OpenCV is large, and a box without a camera does not need it here.
+    from cxrbox.cameras.choice import choose_camera
+    from cxrbox.cameras.station import ScanStation
+
+    camera = choose_camera(settings.camera)
+    if camera is None:
+        raise ConfigError("from_camera is on and camera is none; name the camera, or switch from_camera off")
+
+    def run(stopped: Callable[[], bool]) -> None:
+        store = Store(settings.state)
+        ScanStation(
+            camera,
+            settings.state,
+            keep=partial(take_still, store),
+            take_request=partial(store.take_request, "camera"),
+            report=partial(store.put_status, "camera"),
+        ).run(stopped)
+
+    return run

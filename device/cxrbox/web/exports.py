@@ -1,0 +1,57 @@
+"""All films as a file, written while it is sent: however many there are, none is held in memory."""
+
+from collections.abc import Iterable, Iterator
+
+from flask import Blueprint, Response, abort, request
+
+from cxrbox.command_export import csv_lines, export_rows, json_lines, parse_since
+from cxrbox.errors import ConfigError
+from cxrbox.store import Store
+from cxrbox.web.context import the_settings
+from cxrbox.web.words import sentence
+
+routes = Blueprint("exports", __name__)
+
+
+@routes.get("/export.csv")
+def export_csv() -> Response:
+    """Send one row a film."""
+    return _attachment(csv_lines(_rows()), "text/csv", "csv")
+
+
+@routes.get("/export.json")
+def export_json() -> Response:
+    """Send an array of one object a film."""
+    return _attachment(_json_array(json_lines(_rows())), "application/json", "json")
+
+
+def _rows() -> Iterator[dict]:
+    """Return the rows asked for; the store is open as long as they are drawn."""
+    try:
+        since = parse_since(request.args.get("since"))
+    except ConfigError as err:
+        abort(400, sentence(str(err)))
+    return _draw(since, the_settings().state)
+
+
+def _draw(since: str, state) -> Iterator[dict]:
+    # The request's own connection is closed before the answer is sent.
+    store = Store(state)
+    try:
+        yield from export_rows(store, since)
+    finally:
+        store.close()
+
+
+def _json_array(lines: Iterable[str]) -> Iterator[str]:
+    """Yield an array made of objects that stand one a line."""
+    separator = "[\n"
+    for line in lines:
+        yield separator + line.rstrip("\n")
+        separator = ",\n"
+    yield "\n]\n" if separator == ",\n" else "[]\n"
+
+
+def _attachment(lines: Iterator[str], mimetype: str, suffix: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="cxrbox-films.{suffix}"'}
+    return Response(lines, mimetype=mimetype, headers=headers)

@@ -1,0 +1,45 @@
+"""Errors: in one JSON shape for programs, as a page with one sentence for people."""
+
+import logging
+import sqlite3
+
+from flask import Flask, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
+
+from cxrbox.errors import ConfigError
+from cxrbox.retention import disk_status
+from cxrbox.web.context import STORE_ERRORS, the_settings
+
+log = logging.getLogger(__name__)
+
+
+class InsufficientStorage(HTTPException):
+    """The disk of the box is full."""
+
+    code = 507
+    description = "The disk of the box is full, so nothing was kept. Free some space on it, then send it again."
+
+
+def handle_failures(app: Flask) -> None:
+    """Have an application show every error so."""
+    app.register_error_handler(HTTPException, show_error)
+    for kind in (*STORE_ERRORS, OSError):
+        app.register_error_handler(kind, show_store_failure)
+
+
+def show_error(error: HTTPException):
+    """Show an error."""
+    if request.path.startswith("/api/"):
+        return jsonify(error={"code": error.code, "message": error.description}), error.code
+    return render_template("error.html", error=error), error.code
+
+
+def show_store_failure(err: sqlite3.OperationalError | ConfigError | OSError):
+    """Show that the state folder could not be used; what was being kept is not half kept.
+
+    A full disk has many errors, from its own to SQLite's that a file cannot be opened: the disk is asked.
+    """
+    log.warning("a request failed on the state folder: %s", getattr(err, "strerror", None) or err)
+    if disk_status(the_settings())["level"] == "full":
+        return show_error(InsufficientStorage())
+    return show_error(ServiceUnavailable("The state folder of the box cannot be used now; try again in a moment."))

@@ -1,0 +1,124 @@
+"""The films: the list, one film, its pictures, and both as JSON."""
+
+from pathlib import Path
+
+from flask import Blueprint, Response, abort, jsonify, render_template, request, send_file
+
+from cxrbox.web.context import film_or_404, the_settings, the_store
+from cxrbox.web.view import finding_rows, may_override
+
+routes = Blueprint("films", __name__)
+# Films on a page, so that it stays below 100 kB, and in an answer to a program.
+PAGE_LENGTH, API_LENGTH = 50, 100
+
+
+def _list() -> dict:
+    """Return what the list shows; a page further back where `before` asks for it."""
+    before, version = request.args.get("before", type=int), the_store().version()
+    films = the_store().list_films(PAGE_LENGTH + 1, before)
+    older = films[PAGE_LENGTH - 1]["id"] if len(films) > PAGE_LENGTH else None
+    counts = the_store().counts()
+    return {"films": films[:PAGE_LENGTH], "counts": counts, "older": older, "before": before, "version": version}
+
+
+@routes.get("/")
+def show_list() -> str:
+    """Show the films, the newest first."""
+    return render_template("list.html", **_list(), folder=the_settings().films.resolve())
+
+
+@routes.get("/rows")
+def show_rows() -> Response:
+    """Return the rows of the list alone; 304 where nothing changed, so that an open page may ask often."""
+    response = Response(status=304)
+    etag = f"{the_store().version()}"
+    if not request.if_none_match.contains(etag):
+        response = Response(render_template("_rows.html", **_list()))
+    response.set_etag(etag)
+    return response
+
+
+@routes.get("/films/<int:film_id>")
+def show_film(film_id: int) -> str:
+    """Show one film: its findings against their thresholds, the heat map of the chosen one, and where it came from."""
+    film, store = film_or_404(film_id), the_store()
+    rows = finding_rows(film["reading"]["findings"]) if film["reading"] else []
+    chosen = request.args.get("finding")
+    if rows and chosen not in [row.name for row in rows]:
+        chosen = rows[0].name
+    return render_template(
+        "film.html",
+        film=film,
+        rows=rows,
+        chosen=chosen,
+        without_heat=_findings_without_heat(film),
+        other_names=store.other_names(film_id),
+        identities=store.identities(film_id),
+        drawn=_picture(film).exists(),
+        photographed=_photograph(film).exists(),
+        may_override=may_override(film),
+    )
+
+
+def _findings_without_heat(film: dict) -> set[str]:
+    """Return the findings for which nothing in the film speaks, so that their heat maps are empty."""
+    from cxrbox.maps import unpack_maps
+
+    packed = the_store().maps(film["id"])
+    if packed is None:
+        return set()
+    maps = unpack_maps(packed)
+    return {name for name, one in zip(film["reading"]["findings"], maps, strict=True) if one.max() <= 0}
+
+
+def _picture(film: dict) -> Path:
+    """Return where the film as it was read is drawn."""
+    return the_store().picture_path(film["sha256"] or "none")
+
+
+def _photograph(film: dict) -> Path:
+    """Return where the photograph is drawn out of which the film was cut."""
+    return the_store().photograph_path(film["sha256"] or "none")
+
+
+@routes.get("/films/<int:film_id>/picture.jpg")
+def send_picture(film_id: int) -> Response:
+    """Send the picture of a film."""
+    return _send(_picture(film_or_404(film_id)), "The film's picture is not drawn yet.")
+
+
+@routes.get("/films/<int:film_id>/photo.jpg")
+def send_photograph(film_id: int) -> Response:
+    """Send the photograph of a film, as it came."""
+    return _send(_photograph(film_or_404(film_id)), "There is no photograph of this film.")
+
+
+def _send(path: Path, otherwise: str) -> Response:
+    if not path.exists():
+        abort(404, otherwise)
+    return send_file(path.resolve(), mimetype="image/jpeg", max_age=3600)
+
+
+@routes.get("/films/<int:film_id>/heat/<finding>.png")
+def send_heat(film_id: int, finding: str) -> Response:
+    """Send the heat map of one finding as a transparent PNG, to be laid over the picture."""
+    from cxrbox.maps import unpack_maps
+    from cxrbox.web.heat import draw_heat
+
+    film, maps = film_or_404(film_id), the_store().maps(film_id)
+    names = list(film["reading"]["findings"]) if film["reading"] else []
+    if maps is None or finding not in names:
+        abort(404, "There is no heat map of that finding for this film.")
+    return Response(draw_heat(unpack_maps(maps)[names.index(finding)]), mimetype="image/png")
+
+
+@routes.get("/api/films")
+def api_films() -> Response:
+    """Return the newest films as JSON."""
+    return jsonify(films=the_store().list_films(API_LENGTH, request.args.get("before", type=int)))
+
+
+@routes.get("/api/films/<int:film_id>")
+def api_film(film_id: int) -> Response:
+    """Return one film as JSON."""
+    return jsonify(film_or_404(film_id))

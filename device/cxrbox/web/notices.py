@@ -1,0 +1,103 @@
+"""What is wrong with the box now, as sentences above every page: never silent, and the same for people and programs."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, render_template, request
+
+from cxrbox.clock import clock_trusted
+from cxrbox.retention import disk_status
+from cxrbox.settings import Settings
+from cxrbox.web.context import STORE_ERRORS, the_settings, the_store
+from cxrbox.web.words import local_time, sentence
+
+routes = Blueprint("notices", __name__)
+FAULT, WARNING = "fault", "warning"
+# The reader gives a sign of life every 10 s, but not while it reads a film.
+SILENT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One thing that is wrong.
+
+    Attributes
+    ----------
+    code : str
+    level : str
+        "fault" where films are not taken in or not read, else "warning".
+    sentence : str
+    """
+
+    code: str
+    level: str
+    sentence: str
+
+
+def find_notices(settings: Settings, statuses: dict[str, dict[str, Any]]) -> list[Notice]:
+    """Return what is wrong, the worst first."""
+    found = [*_of_the_disk(settings), *_of_the_reader(statuses.get("reader"), settings), *_of_the_clock()]
+    return sorted(found, key=lambda notice: notice.level != FAULT)
+
+
+def reader_answers(status: dict[str, Any] | None, settings: Settings) -> bool:
+    """Return whether the reader gave a sign of life of late."""
+    if status is None:
+        return False
+    age = datetime.now(UTC) - datetime.fromisoformat(status["at"])
+    return age.total_seconds() < settings.film_seconds + SILENT_SECONDS
+
+
+def _of_the_reader(status: dict[str, Any] | None, settings: Settings) -> list[Notice]:
+    if status is None:
+        return []
+    if not reader_answers(status, settings):
+        since = f"Films are not read: the reader has not answered since {local_time(status['at'])}."
+        return [Notice("reader_silent", FAULT, f"{since} They wait in the queue until it runs again.")]
+    if status.get("unfit"):
+        return [Notice("reader_unfit", FAULT, f"Films are not read: {status['unfit'].rstrip('.')}.")]
+    notices = [Notice("degraded", WARNING, sentence(status["reason"]))] if status.get("degraded") else []
+    golden = status.get("golden")
+    if golden and not golden["passed"]:
+        text = (
+            f"{golden['backend']} failed the golden films at {local_time(golden['when'])}"
+            " and reads no film until it passes them."
+        )
+        notices.append(Notice("golden_failed", WARNING, text))
+    return notices
+
+
+def _of_the_disk(settings: Settings) -> list[Notice]:
+    disk = disk_status(settings)
+    free, reserve = f"{disk['free_mb']:,} MiB", f"{disk['reserve_mb']:,} MiB"
+    texts = {
+        "full": f"The disk is full ({free} free): no film can be taken in. Free some space on it.",
+        "reserve": f"The disk has only {free} left: the originals of the oldest films are being removed. Results stay.",
+        "low": f"The disk is filling up ({free} free). Below {reserve} the originals of the oldest films are removed.",
+    }
+    level = FAULT if disk["level"] == "full" else WARNING
+    return [Notice(f"disk_{disk['level']}", level, texts[disk["level"]])] if disk["level"] in texts else []
+
+
+def _of_the_clock() -> list[Notice]:
+    if clock_trusted() is not False:
+        return []
+    return [Notice("clock", WARNING, "The clock of this box is not set by a time server: the times may be wrong.")]
+
+
+def current_notices() -> list[Notice]:
+    """Return what is wrong now, also where the store cannot be asked."""
+    try:
+        statuses = the_store().statuses()
+    except STORE_ERRORS:
+        statuses = {}
+    return find_notices(the_settings(), statuses)
+
+
+@routes.get("/notices")
+def show_notices() -> Response:
+    """Show the notices alone; 304 where they are still the same, so that every open page may ask."""
+    response = Response(render_template("_notices.html"))
+    response.add_etag()
+    return response.make_conditional(request)

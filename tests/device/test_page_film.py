@@ -1,0 +1,179 @@
+"""The page of one film: before and after, refusal, override, identity, and who read it."""
+
+import pytest
+from conftest import free_port
+from cxrbox.store import Store
+from page_browser import DESKTOP, LonePage, open_page, post
+from page_films import lay_photograph, lay_refusal, lay_result, take
+from playwright.sync_api import expect
+
+FORM = "application/x-www-form-urlencoded"
+GLARE = "glare hides the film (top left); tilt the lamp until the bright spot is gone"
+CAPTURE = {
+    "corners": [[200.0, 100.0], [600.0, 100.0], [600.0, 500.0], [200.0, 500.0]],
+    "size": [800, 600],
+    "rotation": 90,
+    "mirrored": "ask",
+    "negative": True,
+    "steps": ["cut the film out of the photograph", "turned it by 90 degrees clockwise"],
+    "overridden": None,
+}
+
+
+@pytest.fixture(scope="module")
+def lone(tmp_path_factory):
+    """Return a page alone."""
+    box = LonePage(tmp_path_factory.mktemp("film"), free_port())
+    box.films.mkdir()
+    box.start()
+    yield box
+    box.stop()
+
+
+@pytest.fixture
+def store(lone):
+    """Return the store of the page."""
+    store = Store(lone.state)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def page(lone):
+    with open_page(lone, **DESKTOP) as page:
+        page.goto(lone.url)
+        yield page
+
+
+def test_a_photograph_is_shown_before_and_after_with_where_the_film_was_found(lone, store, page):
+    film = lay_result(store, take(store, "camera"), capture=CAPTURE)
+    lay_photograph(store, film, 800, 600)
+    page.goto(f"{lone.url}/films/{film}")
+    photo, outline = page.locator("#photo").bounding_box(), page.locator(".capture polygon").bounding_box()
+    assert outline["x"] - photo["x"] == pytest.approx(photo["width"] / 4, abs=3)
+    assert outline["width"] == pytest.approx(photo["width"] / 2, abs=6)
+    assert outline["height"] == pytest.approx(photo["height"] * 2 / 3, abs=6)
+    after = page.locator("figure", has_text="as it was read")
+    expect(after).to_contain_text("cut the film out of the photograph; turned it by 90 degrees clockwise.")
+    expect(page.locator(".banner", has_text="Left and right could not be told")).to_be_visible()
+    expect(page.locator(".banner", has_text="capture gate")).to_have_count(0)
+
+
+def test_what_was_read_at_a_persons_word_says_so(lone, store, page):
+    film = lay_result(store, take(store, "camera"), capture=CAPTURE | {"overridden": "glare", "mirrored": "yes"})
+    page.goto(f"{lone.url}/films/{film}")
+    expect(page.locator(".banner", has_text="(glare); a person wanted it read all the same")).to_be_visible()
+    expect(page.locator(".banner", has_text="The film was mirrored")).to_be_visible()
+    expect(page.locator(".banner", has_text="Left and right")).to_have_count(0)
+
+
+def test_a_refused_photograph_is_read_all_the_same_if_a_person_wants_it_and_only_once(lone, store, page):
+    film = lay_refusal(store, take(store, "camera"), "glare", GLARE)
+    page.goto(f"{lone.url}/films/{film}")
+    expect(page.locator(".refusal")).to_have_text(f"{GLARE.capitalize()}.")
+    page.get_by_text("Read it all the same").first.click()
+    page.get_by_label("Who wants it read, and why").fill("Nurse A: the patient has left")
+    page.get_by_role("button", name="Read it all the same").click()
+    expect(page.locator(".badge.waiting")).to_be_visible()
+    assert store.film(film)["overridden"] and store.film(film)["state"] == "queued"
+    [entry] = [entry for entry in store.ledger() if entry.kind == "override" and entry.film == film]
+    assert entry.facts["note"] == "Nurse A: the patient has left"
+    lay_refusal(store, store.claim().id, "glare", GLARE)
+    page.goto(f"{lone.url}/films/{film}")
+    expect(page.locator("main")).to_contain_text("could not be read")
+    expect(page.get_by_role("button", name="Read it all the same")).to_have_count(0)
+    assert post(lone, f"/films/{film}/override", b"note=again")[0] == 409
+
+
+@pytest.mark.parametrize("code", ["damaged", "lateral_view", "no_film"])
+def test_no_other_refusal_can_be_overridden(lone, store, code):
+    film = lay_refusal(store, take(store), code, "it cannot be read; send another")
+    assert "Read it all the same" not in lone.get(f"/films/{film}").decode()
+    status, _, text = post(lone, f"/films/{film}/override", b"note=please", Content_Type=FORM)
+    assert status == 409 and "cannot be read all the same" in text and not store.film(film)["overridden"]
+
+
+def test_an_override_without_a_note_or_from_another_site_is_refused(lone, store):
+    film = lay_refusal(store, take(store, "camera"), "blurred", "the picture is blurred; hold still")
+    assert post(lone, f"/films/{film}/override", b"note=+", Content_Type=FORM)[0] == 400
+    assert post(lone, f"/films/{film}/override", b"note=x", Content_Type=FORM, Origin="http://evil.example")[0] == 403
+    assert store.film(film)["state"] == "refused"
+
+
+def test_a_person_says_whose_film_it_is_and_the_history_stays(lone, store, page):
+    film = lay_result(store, take(store))
+    page.goto(f"{lone.url}/films/{film}")
+    expect(page.locator(".identity p")).to_contain_text("nobody said yet")
+    page.get_by_text("Say whose film it is").click()
+    page.get_by_label("Code of the patient").fill(" NKT-2041 ")
+    page.keyboard.press("Enter")
+    expect(page.locator(".identity p")).to_have_text("Patient: NKT-2041 (typed)")
+    page.get_by_text("Change").click()
+    page.get_by_role("button", name="It is unknown").click()
+    expect(page.locator(".identity p")).to_contain_text("somebody said so")
+    page.get_by_text("Change").click()
+    expect(page.locator(".history li")).to_have_count(2)
+    expect(page.locator(".history li").first).to_contain_text("NKT-2041")
+    assert [one["kind"] for one in store.identities(film)] == ["typed", "unknown"] and store.find_fault() is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"kind=typed&code=+", b"kind=typed&code=" + b"x" * 65, b"kind=dicom&code=1", b"kind=typed"]
+)
+def test_an_identity_that_is_none_is_refused_in_one_sentence(lone, store, body):
+    film = lay_result(store, take(store))
+    status, _, text = post(lone, f"/films/{film}/identity", body, Content_Type=FORM)
+    assert status == 400 and "Back to the film" in text and store.film(film)["identity"] is None
+
+
+def test_the_code_of_a_patient_is_shown_as_text(lone, store, page):
+    film = lay_result(store, take(store))
+    store.set_identity(film, "<b>x</b>", "typed")
+    page.goto(lone.url)
+    expect(page.locator(f"#film-{film} .patient")).to_have_text("<b>x</b>")
+
+
+def test_a_removed_original_is_said_and_the_result_stays(lone, store, page):
+    film = lay_result(store, take(store))
+    store.remove_original(film, "age")
+    page.goto(f"{lone.url}/films/{film}")
+    expect(page.locator(".removed")).to_contain_text("The original was removed")
+    expect(page.locator(".findings tbody tr")).to_have_count(14)
+    expect(page.locator("[data-reload]")).to_have_count(0)
+
+
+def test_unstable_findings_and_a_clock_that_was_not_trusted_are_said(lone, store, page):
+    film = lay_result(store, take(store), clock_trusted=False)
+    store.add_stability(film, ["Hernia"])
+    page.goto(f"{lone.url}/films/{film}")
+    expect(page.locator("tr[data-finding=Hernia]")).to_contain_text("unstable")
+    expect(page.locator(".unstable")).to_have_count(1)
+    expect(page.locator(".model")).to_contain_text("clock not trusted")
+    page.get_by_text("How this was read").click()
+    for words in ("cxr-test 1", "cpu ai-edge-litert", "d" * 64, "not trusted: the times here may be wrong"):
+        expect(page.locator(".provenance")).to_contain_text(words)
+
+
+def test_the_result_appears_by_itself_and_nobodys_typing_is_lost(lone, store, page):
+    film = take(store)
+    page.goto(f"{lone.url}/films/{film}")
+    expect(page.locator(".badge.waiting")).to_be_visible()
+    page.get_by_text("Say whose film it is").click()
+    page.get_by_label("Code of the patient").fill("NKT")
+    lay_result(store, film)
+    page.get_by_role("link", name="The result is there").click()
+    expect(page.locator(".findings tbody tr")).to_have_count(14)
+    film = take(store)
+    page.goto(f"{lone.url}/films/{film}")
+    lay_result(store, film)
+    expect(page.locator(".findings tbody tr")).to_have_count(14, timeout=10_000)
+
+
+def test_a_finding_is_chosen_with_the_keyboard_alone(lone, store, page):
+    film = lay_result(store, take(store))
+    page.goto(f"{lone.url}/films/{film}")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.locator("a.pick", has_text="Hernia").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#which")).to_have_text("Hernia")

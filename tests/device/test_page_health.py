@@ -1,0 +1,158 @@
+"""Health as page, JSON and Prometheus text, and the notices above every page."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from conftest import free_port
+from cxrbox.retention import free_mb
+from cxrbox.settings import Settings
+from cxrbox.store import Store
+from cxrbox.web.health import percentiles, read_temperature
+from cxrbox.web.metrics import METRICS, prometheus_text
+from cxrbox.web.notices import find_notices
+from page_browser import LonePage, open_page
+from page_films import lay_refusal, lay_result, take
+from playwright.sync_api import expect
+
+READER = {
+    "bundle": "cxr-test 1",
+    "backend": "cpu ai-edge-litert 2.3.0",
+    "wanted": "edge-tpu",
+    "degraded": False,
+    "reason": "",
+    "resets": 2,
+    "last_reset": 1795401000.5,
+    "expected_ms": 210,
+    "unfit": "",
+    "golden": {"when": 1795401600.0, "passed": True, "backend": "cpu ai-edge-litert 2.3.0"},
+}
+LOST = {"degraded": True, "reason": "The Edge TPU is gone; films are read on the processor, about 0.2 s each."}
+SAMPLE = re.compile(r'([a-z_0-9]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)*)\})? (-?[0-9.e+-]+)')
+
+
+@pytest.fixture
+def lone(tmp_path):
+    """Return a page alone on a state folder with films and a reader that gave a sign of life."""
+    box = LonePage(tmp_path, free_port())
+    box.films.mkdir()
+    store = Store(box.state)
+    for _ in range(3):
+        lay_result(store, take(store))
+    lay_refusal(store, take(store), "damaged", "the file is damaged; copy it again")
+    store.put_status("reader", READER)
+    store.close()
+    box.start("--retention-free-mb", "0")
+    yield box
+    box.stop()
+
+
+def notices(tmp_path, status: dict | None = None, age: float = 0, **settings) -> dict[str, str]:
+    """Return the codes and sentences of what is wrong, the clock left out: it is this machine's."""
+    at = (datetime.now(UTC) - timedelta(seconds=age)).isoformat()
+    statuses = {} if status is None else {"reader": READER | status | {"at": at}}
+    found = find_notices(Settings(state=tmp_path, **{"retention_free_mb": 0} | settings), statuses)
+    return {notice.code: notice.sentence for notice in found if notice.code != "clock"}
+
+
+def test_nothing_is_noticed_where_nothing_is_wrong(tmp_path):
+    assert notices(tmp_path) == notices(tmp_path, {}) == {}
+
+
+def test_another_backend_than_wanted_is_noticed_in_its_own_words(tmp_path):
+    assert notices(tmp_path, LOST) == {"degraded": LOST["reason"]}
+
+
+def test_a_reader_that_is_silent_or_unfit_is_noticed(tmp_path):
+    assert "has not answered since" in notices(tmp_path, LOST, age=200)["reader_silent"]
+    assert notices(tmp_path, {"unfit": "it answers golden film 3 wrongly"}) == {
+        "reader_unfit": "Films are not read: it answers golden film 3 wrongly."
+    }
+
+
+def test_failed_golden_films_are_noticed_until_they_pass(tmp_path):
+    failed = {"golden": READER["golden"] | {"passed": False}}
+    assert "failed the golden films" in notices(tmp_path, failed)["golden_failed"]
+
+
+def test_the_disk_is_noticed_long_before_it_is_full(tmp_path):
+    free = free_mb(tmp_path)
+    assert "is filling up" in notices(tmp_path, retention_free_mb=int(free / 1.5))["disk_low"]
+    assert "are being removed" in notices(tmp_path, retention_free_mb=min(2 * free, 10**8))["disk_reserve"]
+
+
+def test_percentiles_are_nearest_ranks():
+    assert percentiles([]) == {"p50": None, "p95": None, "films": 0}
+    assert percentiles([float(number) for number in range(100, 0, -1)]) == {"p50": 50, "p95": 95, "films": 100}
+    assert percentiles([7.0]) == {"p50": 7, "p95": 7, "films": 1}
+
+
+def test_the_hottest_sensor_is_told_and_none_where_there_is_none(tmp_path):
+    assert read_temperature(tmp_path) is None
+    for zone, content in enumerate(("45100", "61500", "broken")):
+        (tmp_path / f"thermal_zone{zone}").mkdir()
+        (tmp_path / f"thermal_zone{zone}" / "temp").write_text(content)
+    assert read_temperature(tmp_path) == 61.5
+
+
+def test_health_is_told_to_programs(lone):
+    health = lone.json("/api/health")
+    assert health["films"] == {"queued": 0, "reading": 0, "read": 3, "refused": 1}
+    assert health["milliseconds"] == {"p50": 202, "p95": 203, "films": 3}
+    assert health["reader"]["answers"] and health["reader"]["resets"] == 2
+    assert health["disk"]["level"] == "ok" and health["uptime_seconds"] > 0
+    assert {"release", "bundle", "bundle_trust", "clock", "temperature_celsius", "camera", "notices"} <= set(health)
+
+
+def test_the_metrics_are_well_formed_and_say_what_health_says(lone):
+    text = lone.get("/metrics").decode()
+    assert text.endswith("\n")
+    told, kinds, samples = set(), {}, {}
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            name = line.split(" ", 3)[2]
+            assert name not in told and line.split(" ", 3)[3]
+            told.add(name)
+        elif line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            assert name in told and kind in ("gauge", "counter")
+            kinds[name] = kind
+        else:
+            name, labels, value = SAMPLE.fullmatch(line).groups()
+            assert name in kinds and (name, labels) not in samples
+            samples[name, labels] = float(value)
+    assert all(name.endswith("_total") == (kind == "counter") for name, kind in kinds.items())
+    assert samples["cxrbox_films", 'state="read"'] == 3 and samples["cxrbox_film_seconds_p50", None] == 0.202
+    assert samples["cxrbox_device_resets_total", None] == 2 and samples["cxrbox_reader_up", None] == 1
+    assert samples["cxrbox_golden_passed", None] == 1 and samples["cxrbox_reader_unfit", None] == 0
+    # What is not there is left out: this box has no camera.
+    assert {metric.name for metric in METRICS} - set(kinds) <= {
+        "cxrbox_camera_working",
+        "cxrbox_temperature_celsius",
+        "cxrbox_clock_trusted",
+    }
+
+
+def test_labels_are_escaped():
+    health = {"release": 'a"b\\c\nd', "bundle": "x", "bundle_trust": "y"}
+    health |= {"films": {}, "reader": {}, "notices": []}
+    assert r'release="a\"b\\c\nd"' in prometheus_text(health)
+
+
+def test_the_health_page_shows_the_same(lone):
+    with open_page(lone) as page:
+        page.goto(f"{lone.url}/health")
+        for words in ("202 ms", "203 ms", "cpu ai-edge-litert 2.3.0", "edge-tpu", "passed on", "MiB free"):
+            expect(page.locator("main")).to_contain_text(words)
+
+
+def test_an_open_page_hears_that_the_device_is_lost_and_is_back(lone):
+    store = Store(lone.state)
+    with open_page(lone) as page:
+        page.goto(lone.url)
+        expect(page.locator(".banner[data-code=degraded]")).to_have_count(0)
+        store.put_status("reader", READER | LOST)
+        expect(page.locator(".banner[data-code=degraded]")).to_have_text(LOST["reason"], timeout=10_000)
+        store.put_status("reader", READER)
+        expect(page.locator(".banner[data-code=degraded]")).to_have_count(0, timeout=10_000)
+    store.close()

@@ -8,6 +8,8 @@ import pytest
 from cxrbundle.bundle import load_bundle
 from cxrbundle.errors import ManifestError, TamperedError
 from cxrbundle.labels import FINDINGS
+from cxrbundle.package import read_package
+from cxrbundle.signature import find_signer, key_id, read_public_key
 
 
 @pytest.fixture
@@ -28,6 +30,11 @@ def test_the_shipped_bundle_loads(bundle_folder):
     assert bundle.manifest.labels == FINDINGS
     assert len(bundle.golden.seeds) >= 3
     assert sum(path.stat().st_size for path in bundle_folder.iterdir()) < 12 << 20
+
+
+def test_the_shipped_bundle_is_signed_by_the_key_beside_it(bundle_folder, repository):
+    key = repository / "models" / "keys" / "cxr-demo.pub"
+    assert find_signer(read_package(bundle_folder), key) == key_id(read_public_key(key))
 
 
 def test_the_card_says_what_the_model_is_not(bundle_folder):

@@ -33,7 +33,8 @@ def run_command(*words) -> None:
 
 @pytest.fixture
 def bundle(bundle_folder, tmp_path):
-    return shutil.copytree(bundle_folder, tmp_path / "bundle")
+    """An unsigned copy of the shipped bundle."""
+    return shutil.copytree(bundle_folder, tmp_path / "bundle", ignore=shutil.ignore_patterns("signature.json"))
 
 
 @pytest.fixture

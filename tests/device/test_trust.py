@@ -21,7 +21,8 @@ NAME = key_id(KEY.public_key())
 
 @pytest.fixture
 def copied(bundle_folder, tmp_path):
-    return shutil.copytree(bundle_folder, tmp_path / "bundle")
+    """An unsigned copy of the shipped bundle."""
+    return shutil.copytree(bundle_folder, tmp_path / "bundle", ignore=shutil.ignore_patterns(SIGNATURE))
 
 
 @pytest.fixture

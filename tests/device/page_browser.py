@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from conftest import RunningBox
 from playwright.sync_api import Page, sync_playwright
+from running_box import RunningBox
 
 CHROMIUM = shutil.which("chromium")
 # Without these, Chromium looks for its maker's servers at every start.

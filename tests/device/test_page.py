@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-from conftest import RunningBox, free_port
 from cxrbox.bodies.cpu import CpuBody
 from cxrbundle.bundle import load_bundle
 from cxrbundle.phantom import draw_phantom
@@ -13,6 +12,7 @@ from cxrbundle.scores import likelihoods
 from cxrbundle.shipped import shipped_bundle
 from page_browser import open_page
 from playwright.sync_api import Page, expect
+from running_box import RunningBox, free_port
 
 
 @pytest.fixture(scope="module")

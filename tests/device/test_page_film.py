@@ -1,11 +1,11 @@
 """The page of one film: before and after, refusal, override, identity, and who read it."""
 
 import pytest
-from conftest import free_port
 from cxrbox.store import Store
 from page_browser import DESKTOP, LonePage, open_page, post
 from page_films import lay_photograph, lay_refusal, lay_result, take
 from playwright.sync_api import expect
+from running_box import free_port
 
 FORM = "application/x-www-form-urlencoded"
 GLARE = "glare hides the film (top left); tilt the lamp until the bright spot is gone"

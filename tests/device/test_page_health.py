@@ -4,7 +4,6 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import free_port
 from cxrbox.retention import free_mb
 from cxrbox.settings import Settings
 from cxrbox.store import Store
@@ -14,6 +13,7 @@ from cxrbox.web.notices import find_notices
 from page_browser import LonePage, open_page
 from page_films import lay_refusal, lay_result, take
 from playwright.sync_api import expect
+from running_box import free_port
 
 READER = {
     "bundle": "cxr-test 1",

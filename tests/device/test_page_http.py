@@ -8,10 +8,10 @@ import urllib.error
 import urllib.request
 
 import pytest
-from conftest import free_port
 from cxrbox.store import Store
 from page_browser import LonePage, open_page
 from page_films import lay_photograph, lay_refusal, lay_result, take
+from running_box import free_port
 
 # Bytes that a page may weigh before the film's own images.
 MOST_BYTES = 100_000

@@ -5,11 +5,11 @@ import re
 import cv2
 import numpy as np
 import pytest
-from conftest import RunningBox, free_port
 from cxrbundle.phantom import draw_phantom
 from page_browser import DESKTOP, PHONE, LonePage, open_page, post
 from photographed import photograph
 from playwright.sync_api import expect
+from running_box import RunningBox, free_port
 
 # In shares of the picture.
 FOUR_CORNERS = re.compile(r"^([01]\.\d+,[01]\.\d+ ?){4}$")

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import cv2
 import pytest
-from conftest import RunningBox, free_port, is_root
 from cxrbox import retention
 from cxrbox.reading import open_reader
 from cxrbox.retention import Keeper, disk_status, free_mb
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 from cxrbundle.phantom import draw_phantom
+from running_box import RunningBox, free_port, is_root
 from stored_films import keep_phantoms, read_queue
 
 

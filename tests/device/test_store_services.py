@@ -7,8 +7,8 @@ import sys
 import time
 
 import pytest
-from conftest import free_port
 from cxrbox.store import Store
+from running_box import free_port
 
 PARTS = ("intake", "reader", "web")
 

@@ -6,12 +6,12 @@ import subprocess
 
 import cv2
 import pytest
-from conftest import RunningBox, free_port, is_root
 from cxrbox.store import Store
 from cxrbox.taking import clear_leftovers, copied, take_film, take_still
 from cxrbundle.phantom import draw_phantom
 from page_browser import PHONE, LonePage, open_page, post_files
 from playwright.sync_api import expect
+from running_box import RunningBox, free_port, is_root
 
 
 def film(seed: int) -> bytes:

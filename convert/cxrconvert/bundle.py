@@ -19,8 +19,8 @@ from cxrconvert.licences import write_licences
 
 BODY, HEAD, GOLDEN, CARD, LICENCES = "body.tflite", "head.npz", "golden.npz", "card.md", "LICENCES.md"
 TPU_BODY, FILM_CHECK = "body_edgetpu.tflite", "film-check.npz"
-# A bundle travels on a stick and in a wheel.
-MOST_BYTES = 12_000_000
+# A bundle travels on a stick and in a wheel; DenseNet-121 with the paper's head has 12.5 million.
+MOST_BYTES = 16_000_000
 
 
 def write_bundle(

@@ -16,7 +16,7 @@ RUN ?= runs/$(NAME)
 BUNDLE ?= models/bundles/cxr-demo-lite0
 KEY ?= keys/developer.pem
 
-.PHONY: help setup run lint test bench bench-train bench-convert prepare train seeds report convert pictures clean
+.PHONY: help setup run lint test bench bench-box bench-train bench-convert proofs prepare train seeds report convert pictures clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,14 @@ test: .venv/.all  ## install everything and run the tests
 
 bench: .venv/.all  ## measure the reading of a film; prints JSON
 	@$(BIN)/python tests/bench/bench_reading.py
+
+bench-box: .venv/.all  ## measure the whole box: folder, start, pages, against the paper's app; prints JSON
+	@$(BIN)/python tests/bench/bench_box.py
+
+proofs: .venv/.all  ## the slow proofs: 1,000 kills, 10,000 damaged files, full disks; about an hour
+	$(BIN)/python tests/slow/kill_box.py --kills 1000
+	$(BIN)/python tests/slow/mutate_files.py --files 10000
+	$(BIN)/python tests/slow/fill_disk.py
 
 bench-train: .venv/.all  ## measure the speed of training on DATA; prints JSON
 	@$(BIN)/python tests/bench/bench_training.py "$(DATA)"

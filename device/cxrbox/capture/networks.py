@@ -1,4 +1,4 @@
-"""The two small networks of the capture gate, run by OpenCV; `tests/bench/fit_capture.py` made them.
+"""The two small networks of the capture gate, run by OpenCV, trained on photographs of `tests/device/photographed.py`.
 
 `finder.onnx` says of each place of a photograph how surely it is film and how surely glare hides the film there.
 `upright.onnx` says how a film hangs: its quarter turn and mirror, whether it is a negative, whether the lungs are cut.

@@ -15,6 +15,7 @@ import numpy as np
 from cxrbox.bodies.golden import GoldenWatch
 from cxrbox.decoding.film import decode_film
 from cxrbox.errors import BackendError, RefusedError
+from cxrbox.filing import Filing, Outcome
 from cxrbox.identity import read_patient_id
 from cxrbox.maps import pack_maps
 from cxrbox.operating_points import SOURCES
@@ -46,6 +47,7 @@ def run_reader(settings: Settings, stopped: Callable[[], bool]) -> None:
             keeper.look_in_time()
             if not desk.work():
                 time.sleep(IDLE_SECONDS)
+        desk.close()
     finally:
         desk.reader.body.close()
 
@@ -77,6 +79,7 @@ class Desk:
         # At the start whoever started it is told; a body that drifts later is shown on the page.
         self._watch.check(reader.body)
         self._undrawn = store.without_picture()
+        self._filing = Filing(store.state)
         # What came with the queue is read once; where it is empty there is time to look again.
         self._unshifted: deque[tuple[int, Again]] = deque(maxlen=MOST_UNSHIFTED)
         log.info("reading with %s (%s) on %s", reader.bundle.title, reader.trust, reader.body.backend)
@@ -86,6 +89,7 @@ class Desk:
 
     def work(self) -> bool:
         """Do what is next; return False where there was nothing to do."""
+        self._filing.check()
         self._prove_in_time()
         self._tell()
         if self.unfit:
@@ -97,11 +101,16 @@ class Desk:
         if film:
             self._read_in_time(film)
         elif self._unshifted:
+            self._filing.wait()
             number, again = self._unshifted.popleft()
             self.store.add_stability(number, self.reader.find_unstable(again))
         else:
             return False
         return True
+
+    def close(self) -> None:
+        """File what was read, and end."""
+        self._filing.close()
 
     def _prove_in_time(self) -> None:
         """Read the golden films where that is due; a body that fails them reads no film until it passes again."""
@@ -140,26 +149,40 @@ class Desk:
         try:
             reading = self.reader.read(self.store.original_path(film.sha256), film.source, film.overridden)
         except RefusedError as refusal:
-            self.store.add_refusal(film.id, refusal)
-            log.info("film %d refused: %s", film.id, refusal.code)
-            if refusal.code in CAPTURE_ADVICE:
-                self._draw_photograph(film)
+            self._refuse(film, refusal)
         except MemoryError:
-            refusal = refuse("out_of_memory", "reading the film takes more memory than the box has")
-            self.store.add_refusal(film.id, refusal)
+            self._refuse(film, refuse("out_of_memory", "reading the film takes more memory than the box has"))
         else:
             self._keep(film, reading, (time.perf_counter() - started) * 1000)
 
+    def _refuse(self, film: QueuedFilm, refusal: RefusedError) -> None:
+        """File a refusal, with the photograph where it may be overridden."""
+        photograph = self._photograph(film) if refusal.code in CAPTURE_ADVICE else None
+
+        def keep(store: Store) -> bool:
+            return store.add_refusal(film.id, refusal)
+
+        def then() -> None:
+            log.info("film %d refused: %s", film.id, refusal.code)
+            self._draw(film, None, photograph)
+
+        self._filing.put(Outcome(keep, then))
+
     def _keep(self, film: QueuedFilm, reading: Reading, milliseconds: float) -> None:
-        """Keep a reading, and then draw the film for the page."""
+        """File a reading, with the film as the page shows it."""
         told, logits = self.reader.describe(reading), reading.logits.tolist()
-        patient = self._patient_id(film, reading)
-        if self.store.add_result(film.id, told, pack_maps(reading.maps), milliseconds, logits, patient):
+        maps, patient = pack_maps(reading.maps), self._patient_id(film, reading)
+        picture, photograph = fit_page(reading.film.grey), self._photograph(film) if reading.captured else None
+
+        def keep(store: Store) -> bool:
+            return store.add_result(film.id, told, maps, milliseconds, logits, patient)
+
+        def then() -> None:
             log.info("film %d read in %.0f ms", film.id, milliseconds)
-            draw_picture(self.store.picture_path(film.sha256), reading.film.grey)
-            if reading.captured:
-                self._draw_photograph(film)
-            self._unshifted.append((film.id, reading.again))
+            self._draw(film, picture, photograph)
+
+        self._filing.put(Outcome(keep, then))
+        self._unshifted.append((film.id, reading.again))
 
     def _redraw(self, film: QueuedFilm) -> None:
         """Draw the picture that an interrupted box did not get to."""
@@ -168,14 +191,21 @@ class Desk:
         except RefusedError as refusal:
             log.warning("film %d was read before and has no picture now: %s", film.id, refusal.code)
             return
-        draw_picture(self.store.picture_path(film.sha256), reading.film.grey)
-        if reading.captured:
-            self._draw_photograph(film)
+        self._draw(film, fit_page(reading.film.grey), self._photograph(film) if reading.captured else None)
 
-    def _draw_photograph(self, film: QueuedFilm) -> None:
-        """Draw the photograph as it came, for whoever asks what was cut out of it or why it was refused."""
+    def _draw(self, film: QueuedFilm, picture: np.ndarray | None, photograph: np.ndarray | None) -> None:
+        """Draw a film as it was read and the photograph as it came, where there are any."""
+        for path, shown in (
+            (self.store.picture_path(film.sha256), picture),
+            (self.store.photograph_path(film.sha256), photograph),
+        ):
+            if shown is not None:
+                draw_picture(path, shown)
+
+    def _photograph(self, film: QueuedFilm) -> np.ndarray:
+        """Return the photograph as it came, for whoever asks what was cut out of it or why it was refused."""
         decoded = decode_film(self.store.original_path(film.sha256))
-        draw_picture(self.store.photograph_path(film.sha256), photograph_of(decoded, film.source))
+        return fit_page(photograph_of(decoded, film.source))
 
     def _patient_id(self, film: QueuedFilm, reading: Reading) -> str | None:
         if not self.settings.dicom_identity or reading.source != "dicom":
@@ -183,11 +213,14 @@ class Desk:
         return read_patient_id(self.store.original_path(film.sha256))
 
 
-def draw_picture(path: Path, picture: np.ndarray) -> None:
-    """Draw a film or a photograph for the page, no larger than a screen; it is complete or not there."""
+def fit_page(picture: np.ndarray) -> np.ndarray:
+    """Return a film or a photograph no larger than the page shows it."""
     scale = PICTURE_SIDE / max(picture.shape)
-    if scale < 1:
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+
+
+def draw_picture(path: Path, picture: np.ndarray) -> None:
+    """Draw a picture for the page; it is complete or not there."""
     _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
     temporary = path.with_suffix(".part")
     temporary.write_bytes(jpeg)

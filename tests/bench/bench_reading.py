@@ -18,7 +18,7 @@ import cv2
 from cxrbox.decoding.film import decode_film
 from cxrbox.demo import copy_demo_films
 from cxrbox.maps import pack_maps
-from cxrbox.reader import draw_picture
+from cxrbox.reader import draw_picture, fit_page
 from cxrbox.reading import Reader, open_reader
 from cxrbox.settings import Settings
 from cxrbox.store import Store
@@ -46,7 +46,7 @@ def measure_parts(reader: Reader, path: Path, picture: Path) -> dict[str, float]
     features = reader.body(pixels)
     invoke, _ = milliseconds(reader.body._interpreter.invoke)
     head, _ = milliseconds(lambda: reader.bundle.head(features))
-    draw, _ = milliseconds(lambda: draw_picture(picture, film.grey))
+    draw, _ = milliseconds(lambda: draw_picture(picture, fit_page(film.grey)))
     return {"decode": decode, "preprocess": preprocess, "invoke": invoke, "head": head, "picture, afterwards": draw}
 
 

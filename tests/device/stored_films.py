@@ -34,3 +34,4 @@ def read_queue(store: Store, reader: Reader, settings: Settings | None = None) -
     desk = Desk(settings or Settings(), store, reader)
     while film := store.claim():
         desk.read(film)
+    desk.close()

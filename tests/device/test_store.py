@@ -58,6 +58,15 @@ def test_a_film_that_kills_the_reader_is_given_up(store):
     assert store.film(1)["refusal_code"] == "reader_crashed"
 
 
+def test_only_the_film_that_was_taken_last_is_blamed(store):
+    for name in ("read already", "deadly"):
+        store.add_film(f"{name}.png", "1", name, 10)
+        store.claim()
+    store.count_crash()
+    store.give_up_reading(refuse("took_too_long", "reading it took longer than 60 s"))
+    assert [store.film(number)["state"] for number in (1, 2)] == ["reading", "refused"]
+
+
 def test_every_change_raises_the_version(store):
     versions = [store.version()]
     store.add_film("a.png", "1", "aa", 10)

@@ -1,7 +1,7 @@
 """The state folder and the connection to its database."""
 
 import sqlite3
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from cxrbox.errors import ConfigError, FilmError
@@ -27,6 +27,7 @@ class Database:
     """
 
     def __init__(self, state: Path):
+        self.state = state
         self.originals = state / "originals"
         self.pictures = state / "pictures"
         self.incoming = state / "incoming"
@@ -67,8 +68,12 @@ class Database:
         """Return a number that grows with every change of any film."""
         return self._db.execute("SELECT coalesce(max(changed), 0) FROM films").fetchone()[0]
 
-    def _change(self) -> AbstractContextManager[None]:
+    def together(self) -> AbstractContextManager[None]:
+        """Make several changes one: all of them are kept or none, and the disk is waited for once."""
         return change(self._db)
+
+    def _change(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._db.in_transaction else change(self._db)
 
     def _touch(self, film: int) -> None:
         """Let the live list know that a film is not as it was."""

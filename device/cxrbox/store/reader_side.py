@@ -8,6 +8,7 @@ from cxrbox.errors import RefusedError
 from cxrbox.refusals import refuse
 from cxrbox.store.database import Database
 from cxrbox.store.entries import enter, enter_identity, enter_outcome, now
+from cxrbox.store.migrate import fleeting
 
 # A film on which the reader died so often is refused, or it would stop the queue for good.
 MOST_CRASHES = 2
@@ -46,26 +47,32 @@ class ReaderSide(Database):
             )
 
     def count_crash(self) -> None:
-        """Note that the reader died on the film it was reading; give up on one that killed it too often."""
+        """Note that the reader died on the film it had in hand; give up on one that killed it too often."""
         with self._change():
-            self._db.execute("UPDATE films SET crashes = crashes + 1 WHERE state = 'reading'")
-            refusal = refuse("reader_crashed", f"the reader stopped {MOST_CRASHES} times on it")
-            self._give_up(refusal, MOST_CRASHES)
+            if (film := self._in_hand()) is None:
+                return
+            counted = "UPDATE films SET crashes = crashes + 1 WHERE id = ? RETURNING crashes"
+            if self._db.execute(counted, (film,)).fetchone()["crashes"] >= MOST_CRASHES:
+                self._refuse(film, refuse("reader_crashed", f"the reader stopped {MOST_CRASHES} times on it"))
 
     def give_up_reading(self, refusal: RefusedError) -> None:
-        """Refuse the film that was being read when the reader was ended."""
+        """Refuse the film that the reader had in hand when it was ended."""
         with self._change():
-            self._give_up(refusal, 0)
+            if (film := self._in_hand()) is not None:
+                self._refuse(film, refusal)
 
-    def _give_up(self, refusal: RefusedError, crashes: int) -> None:
-        """Refuse the films in hand on which the reader died at least so often."""
-        which = "SELECT id FROM films WHERE state = 'reading' AND crashes >= ?"
-        for row in self._db.execute(which, (crashes,)).fetchall():
-            self._refuse(row["id"], refusal)
+    def _in_hand(self) -> int | None:
+        """Return the film that was taken last: those before it were read and only wait to be filed."""
+        which = "SELECT id FROM films WHERE state = 'reading' ORDER BY changed DESC LIMIT 1"
+        row = self._db.execute(which).fetchone()
+        return row and row["id"]
 
     def claim(self) -> QueuedFilm | None:
-        """Take the next film from the queue, None where it is empty."""
-        with self._change():
+        """Take the next film from the queue, None where it is empty.
+
+        The disk is not waited for: a power cut would put the film back into the queue in any case.
+        """
+        with fleeting(self._db), self._change():
             row = self._db.execute(
                 "UPDATE films SET state = 'reading', started_at = ?, changed = ? WHERE id ="
                 " (SELECT id FROM films WHERE state = 'queued' ORDER BY id LIMIT 1)"
@@ -124,14 +131,16 @@ class ReaderSide(Database):
                 enter(self._db, "stability", film, {"unstable": unstable})
                 self._touch(film)
 
-    def add_refusal(self, film: int, refusal: RefusedError) -> None:
-        """Take a film that cannot be read out of the queue, with the reason."""
+    def add_refusal(self, film: int, refusal: RefusedError) -> bool:
+        """Take a film that cannot be read out of the queue, with the reason; return False as `add_result` does."""
         with self._change():
-            self._refuse(film, refusal)
+            return self._refuse(film, refusal)
 
-    def _refuse(self, film: int, refusal: RefusedError) -> None:
-        if self._finish(film, "refused", refusal):
+    def _refuse(self, film: int, refusal: RefusedError) -> bool:
+        done = self._finish(film, "refused", refusal)
+        if done:
             enter_outcome(self._db, film)
+        return done
 
     def _finish(self, film: int, state: str, refusal: RefusedError | None) -> bool:
         """Take a film out of hand; return False where it is in hand no more."""

@@ -1,0 +1,96 @@
+"""Filing what was read, on a thread of its own: the next film is read while the disk is waited for."""
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxrbox.store import Store
+
+# Outcomes that may wait: as many films are in hand at once, and share one wait for the disk.
+MOST_WAITING = 8
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one film.
+
+    Attributes
+    ----------
+    keep : callable
+        Keeps it in the store; returns False where the film is in hand no more.
+    then : callable
+        What is done once it is safe on the disk.
+    """
+
+    keep: Callable[[Store], bool]
+    then: Callable[[], None]
+
+
+class Filing:
+    """Keeps outcomes in the order in which they come, all that wait in one transaction.
+
+    Parameters
+    ----------
+    state : Path
+        The state folder.
+    """
+
+    def __init__(self, state: Path):
+        self._waiting: queue.Queue[Outcome | None] = queue.Queue(MOST_WAITING)
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, args=(state,), name="filing", daemon=True)
+        self._thread.start()
+
+    def put(self, outcome: Outcome) -> None:
+        """Hand an outcome over; waits while too many wait, and raises what has stopped the filing."""
+        self.check()
+        self._waiting.put(outcome)
+
+    def wait(self) -> None:
+        """Return once all that was handed over is filed; raise what has stopped the filing."""
+        self._waiting.join()
+        self.check()
+
+    def check(self) -> None:
+        """Raise what has stopped the filing, a full disk say."""
+        if self._failure:
+            raise self._failure
+
+    def close(self) -> None:
+        """File what waits, and end."""
+        self._waiting.put(None)
+        self._thread.join()
+        self.check()
+
+    def _work(self, state: Path) -> None:
+        store = Store(state)
+        while True:
+            batch = self._next()
+            if not self._failure:
+                # Whoever hands over next is told; until then what comes is dropped, and read again after a restart.
+                try:
+                    file(store, [outcome for outcome in batch if outcome])
+                except BaseException as err:
+                    self._failure = err
+            for _ in batch:
+                self._waiting.task_done()
+            if None in batch:
+                store.close()
+                return
+
+    def _next(self) -> list[Outcome | None]:
+        """Wait for an outcome and return it with all others that wait."""
+        batch = [self._waiting.get()]
+        while not self._waiting.empty():
+            batch.append(self._waiting.get_nowait())
+        return batch
+
+
+def file(store: Store, outcomes: list[Outcome]) -> None:
+    """Keep outcomes, all or none of them, and then do what follows for those that were kept."""
+    with store.together():
+        kept = [outcome for outcome in outcomes if outcome.keep(store)]
+    for outcome in kept:
+        outcome.then()

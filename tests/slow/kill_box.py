@@ -160,9 +160,11 @@ def kill(box: LiveBox, victim: int, part: str, deaths: Counter) -> list[str]:
 
 
 def film_in_hand(box: LiveBox, reader: int) -> str:
-    """Return the SHA-256 of the film that this very process took from the queue and has not finished."""
+    """Return the SHA-256 of the film that this very process took last; those before it only wait to be filed."""
     began = datetime.fromtimestamp(start_time(reader), UTC).isoformat(timespec="milliseconds")
-    found = box.query("SELECT sha256 FROM films WHERE state = 'reading' AND started_at > ?", began)
+    found = box.query(
+        "SELECT sha256 FROM films WHERE state = 'reading' AND started_at > ? ORDER BY changed DESC", began
+    )
     return found[0][0] if found else ""
 
 

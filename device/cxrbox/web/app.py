@@ -4,12 +4,11 @@ from functools import cache
 from importlib.metadata import version
 
 from cxrbundle.labels import readable
-from flask import Blueprint, Flask, Response, abort, render_template
-from markupsafe import Markup
+from flask import Flask, Response
 
 from cxrbox.settings import Settings
-from cxrbox.web import exports, films, health, notices, records, scan, upload
-from cxrbox.web.context import close_store, the_bundle
+from cxrbox.web import exports, films, health, notices, records, scan, texts, upload
+from cxrbox.web.context import close_store
 from cxrbox.web.failures import handle_failures
 from cxrbox.web.notices import current_notices
 from cxrbox.web.own_origin import require_own_origin
@@ -25,7 +24,6 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-about = Blueprint("about", __name__)
 
 
 def create_app(settings: Settings) -> Flask:
@@ -44,9 +42,8 @@ def create_app(settings: Settings) -> Flask:
         settings=settings,
     )
     app.jinja_env.filters.update(local_time=local_time, percent=percent, sentence=sentence, duration=duration)
-    for part in (films, records, upload, scan, health, notices, exports):
+    for part in (films, records, upload, scan, health, notices, exports, texts):
         app.register_blueprint(part.routes)
-    app.register_blueprint(about)
     app.before_request(require_own_origin)
     app.after_request(add_headers)
     app.teardown_appcontext(close_store)
@@ -59,16 +56,3 @@ def add_headers(response: Response) -> Response:
     response.headers.update(SECURITY_HEADERS)
     response.headers.setdefault("Cache-Control", "no-cache")
     return response
-
-
-@about.get("/about")
-def show_about() -> str:
-    """Show why the bundle is trusted, the model's card and the limits of the box."""
-    from markdown_it import MarkdownIt
-
-    bundle = the_bundle()
-    if bundle.card is None:
-        abort(503, "The bundle has no card.")
-    # What a bundle brings is text: its tags are shown, never obeyed.
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-    return render_template("about.html", bundle=bundle, card=Markup(markdown.render(bundle.card)))

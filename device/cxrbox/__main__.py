@@ -75,6 +75,20 @@ def _migrate(options: argparse.Namespace) -> int:
     return run_migrate(Settings.from_options(options), options.to)
 
 
+def _retain(options: argparse.Namespace) -> int:
+    from cxrbox.command_retain import run_retain
+
+    return run_retain(Settings.from_options(options))
+
+
+def _snapshot(options: argparse.Namespace) -> int:
+    from cxrbox.command_snapshot import check_snapshot, make_snapshot
+
+    if options.check:
+        return check_snapshot(options.folder)
+    return make_snapshot(Settings.from_options(options), options.folder)
+
+
 def _demo(options: argparse.Namespace) -> int:
     from cxrbox.demo import copy_demo_films
 
@@ -91,6 +105,8 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "export": _export,
     "check-config": _check_config,
     "migrate": _migrate,
+    "retain": _retain,
+    "snapshot": _snapshot,
     "demo": _demo,
 }
 

@@ -6,7 +6,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,24 +61,40 @@ class Intake:
         "folder" or "stick".
     prefix : str
         Stands before the names of what is in the folder.
+    took : callable
+        Called after each film, taken or not.
     """
 
-    def __init__(self, folder: Path, store: Store, settle_seconds: float, source: str = "folder", prefix: str = ""):
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        settle_seconds: float,
+        source: str = "folder",
+        prefix: str = "",
+        took: Callable[[], None] = lambda: None,
+    ):
         self.folder, self.store, self.settle_seconds = folder, store, settle_seconds
-        self.source, self.prefix = source, prefix
+        self.source, self.prefix, self._took = source, prefix, took
         self._seen = store.sightings()
         self._pending: dict[str, tuple[str, float]] = {}
+        self._unlisted = False
 
     @property
     def settled(self) -> bool:
-        """Whether the last look found nothing that waits to be taken in."""
-        return not self._pending
+        """Whether the last look saw all of the folder, and nothing that waits to be taken in."""
+        return not self._pending and not self._unlisted
 
     def look(self) -> int:
         """Look into the folder once and take in what has settled; return how many entries were taken."""
+        self._unlisted = False
         entries = {entry.name: entry for entry in self._new_entries()}
         self._pending = {name: since for name, since in self._pending.items() if name in entries}
-        return sum(self._take(entry) for entry in entries.values() if self._settled(entry))
+        taken = 0
+        for entry in filter(self._settled, entries.values()):
+            taken += self._take(entry)
+            self._took()
+        return taken
 
     def _settled(self, entry: Entry) -> bool:
         """Return whether an entry stayed the same for long enough."""
@@ -96,6 +112,9 @@ class Intake:
         try:
             taken = self._copy(entry)
         except RefusedError as refusal:
+            # What vanishes from a stick was pulled with it, and returns with it.
+            if refusal.code == "vanished" and self.source == "stick":
+                return False
             return self._refuse(entry, refusal)
         except OSError as err:
             # A pulled stick or a full disk: keep the entry pending, so that it is taken in when that is over.
@@ -143,14 +162,19 @@ class Intake:
 
     def _walk(self) -> Iterator[tuple[Path, list[str], list[str]]]:
         """Walk the folder; an empty sub-folder is an entry of its own, a link to a folder is not followed."""
-        for root, folders, names in os.walk(self.folder):
+        for root, folders, names in os.walk(self.folder, onerror=self._note_unlisted):
             folder = Path(root)
-            links = [name for name in folders if (folder / name).is_symlink()]
+            links = [name for name in folders if _is_link(folder / name)]
             folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
             names = [name for name in names + links if not name.startswith(".") and name != RESULTS]
             if folder != self.folder and not names and not folders and not self._knows_below(folder):
                 yield folder.parent, [], [folder.name]
             yield folder, folders, names
+
+    def _note_unlisted(self, err: OSError) -> None:
+        """Note that a folder could not be listed; the next look is another try."""
+        self._unlisted = True
+        log.warning("a folder cannot be listed: %s", err.strerror)
 
     def _knows_below(self, folder: Path) -> bool:
         """Return whether films of this folder were taken in before, so that it was emptied on purpose."""
@@ -178,6 +202,14 @@ def _at_sight(path: Path, found: os.stat_result) -> RefusedError | None:
     except RefusedError as refusal:
         return refusal
     return None
+
+
+def _is_link(path: Path) -> bool:
+    """Return whether a folder is a link; one that cannot be examined will not be listed either."""
+    try:
+        return path.is_symlink()
+    except OSError:
+        return False
 
 
 def _open_film(path: Path):

@@ -11,22 +11,25 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from cxrbundle.errors import BundleError
 
 from cxrbox.bodies.golden import GoldenWatch
 from cxrbox.decoding.film import decode_film
-from cxrbox.errors import BackendError, RefusedError
+from cxrbox.errors import BackendError, BoxError, RefusedError
 from cxrbox.filing import Filing, Outcome
-from cxrbox.identity import read_patient_id
+from cxrbox.identity import read_code, read_patient_id
 from cxrbox.maps import pack_maps
+from cxrbox.notify import Watchdog, notify
 from cxrbox.operating_points import SOURCES
 from cxrbox.reading import Again, Reader, Reading, make_reader, photograph_of
 from cxrbox.refusals import CAPTURE_ADVICE, refuse
-from cxrbox.retention import Keeper
 from cxrbox.settings import Settings
 from cxrbox.store import QueuedFilm, Store
 
 log = logging.getLogger(__name__)
 IDLE_SECONDS = 0.1
+# A reader that a film ended has begun anew, and answered the golden films, within so long.
+START_SECONDS = 120.0
 # The page shows a film at this size at most, in pixels: enough for a screen, a tenth of the original's bytes.
 PICTURE_SIDE = 1024
 # Films that wait to be looked at again, moved a little; of a long queue only the last ones are.
@@ -36,17 +39,20 @@ MOST_UNSHIFTED = 64
 def run_reader(settings: Settings, stopped: Callable[[], bool]) -> None:
     """Read films until `stopped()`."""
     store = Store(settings.state)
-    # First of all: a disk that is full has no room for anything else.
-    keeper = Keeper(settings, store)
-    keeper.look()
-    store.requeue_interrupted()
-    desk = Desk(settings, store, make_reader(settings))
+    try:
+        desk = Desk(settings, store, make_reader(settings))
+    except (BoxError, BundleError) as err:
+        # Where the page runs on its own, nobody reads what this process says.
+        store.put_status("reader", {"unfit": str(err)})
+        raise
     _bound_memory(settings.memory_mb)
+    notify("READY=1", f"WATCHDOG_USEC={round((settings.film_seconds + START_SECONDS) * 1e6)}")
+    watchdog = Watchdog("desk")
     try:
         while not stopped():
-            keeper.look_in_time()
             if not desk.work():
                 time.sleep(IDLE_SECONDS)
+            watchdog.saw("desk")
         desk.close()
     finally:
         desk.reader.body.close()
@@ -157,7 +163,7 @@ class Desk:
 
     def _refuse(self, film: QueuedFilm, refusal: RefusedError) -> None:
         """File a refusal, with the photograph where it may be overridden."""
-        photograph = self._photograph(film) if refusal.code in CAPTURE_ADVICE else None
+        photograph = fit_page(self._photograph(film)) if refusal.code in CAPTURE_ADVICE else None
 
         def keep(store: Store) -> bool:
             return store.add_refusal(film.id, refusal)
@@ -171,15 +177,16 @@ class Desk:
     def _keep(self, film: QueuedFilm, reading: Reading, milliseconds: float) -> None:
         """File a reading, with the film as the page shows it."""
         told, logits = self.reader.describe(reading), reading.logits.tolist()
-        maps, patient = pack_maps(reading.maps), self._patient_id(film, reading)
-        picture, photograph = fit_page(reading.film.grey), self._photograph(film) if reading.captured else None
+        photograph = self._photograph(film) if reading.captured else None
+        identity = self._identity(film, reading, photograph)
+        maps, pictures = pack_maps(reading.maps), (fit_page(reading.film.grey), fit_page(photograph))
 
         def keep(store: Store) -> bool:
-            return store.add_result(film.id, told, maps, milliseconds, logits, patient)
+            return store.add_result(film.id, told, maps, milliseconds, logits, identity)
 
         def then() -> None:
             log.info("film %d read in %.0f ms", film.id, milliseconds)
-            self._draw(film, picture, photograph)
+            self._draw(film, *pictures)
 
         self._filing.put(Outcome(keep, then))
         self._unshifted.append((film.id, reading.again))
@@ -191,7 +198,8 @@ class Desk:
         except RefusedError as refusal:
             log.warning("film %d was read before and has no picture now: %s", film.id, refusal.code)
             return
-        self._draw(film, fit_page(reading.film.grey), self._photograph(film) if reading.captured else None)
+        photograph = self._photograph(film) if reading.captured else None
+        self._draw(film, fit_page(reading.film.grey), fit_page(photograph))
 
     def _draw(self, film: QueuedFilm, picture: np.ndarray | None, photograph: np.ndarray | None) -> None:
         """Draw a film as it was read and the photograph as it came, where there are any."""
@@ -204,17 +212,22 @@ class Desk:
 
     def _photograph(self, film: QueuedFilm) -> np.ndarray:
         """Return the photograph as it came, for whoever asks what was cut out of it or why it was refused."""
-        decoded = decode_film(self.store.original_path(film.sha256))
-        return fit_page(photograph_of(decoded, film.source))
+        return photograph_of(decode_film(self.store.original_path(film.sha256)), film.source)
 
-    def _patient_id(self, film: QueuedFilm, reading: Reading) -> str | None:
-        if not self.settings.dicom_identity or reading.source != "dicom":
-            return None
-        return read_patient_id(self.store.original_path(film.sha256))
+    def _identity(self, film: QueuedFilm, reading: Reading, photograph: np.ndarray | None) -> tuple[str, str] | None:
+        """Return whom the film says it shows and how that is known, where it says so and the settings allow."""
+        code, kind = None, ""
+        if reading.source == "dicom" and self.settings.dicom_identity:
+            code, kind = read_patient_id(self.store.original_path(film.sha256)), "dicom"
+        elif photograph is not None and self.settings.barcode_identity:
+            code, kind = read_code(photograph), "barcode"
+        return (code, kind) if code else None
 
 
-def fit_page(picture: np.ndarray) -> np.ndarray:
-    """Return a film or a photograph no larger than the page shows it."""
+def fit_page(picture: np.ndarray | None) -> np.ndarray | None:
+    """Return a film or a photograph, where there is one, no larger than the page shows it."""
+    if picture is None:
+        return None
     scale = PICTURE_SIDE / max(picture.shape)
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 

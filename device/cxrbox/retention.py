@@ -17,7 +17,7 @@ LOOK_SECONDS = 60.0
 WARN_AT = 2
 # With less (MiB) nothing can be written reliably.
 FULL_MB = 16
-# Films removed in one look, so that the queue does not wait.
+# Films removed in one look, so that the box does not wait.
 MOST_AT_ONCE = 200
 
 
@@ -63,12 +63,14 @@ class Keeper:
 
     def look(self) -> int:
         """Remove what must not or cannot be kept, and say how the disk is; return how many originals were removed."""
+        self._next_look = time.monotonic() + LOOK_SECONDS
         removed = self._remove_old() + self._make_room()
         if removed:
             log.info("the originals of %d films were removed; their results stay", removed)
         self.store.put_status("disk", disk_status(self.settings))
-        # Where there is more to remove, the next film is not waited for.
-        self._next_look = 0.0 if removed >= MOST_AT_ONCE else time.monotonic() + LOOK_SECONDS
+        if removed >= MOST_AT_ONCE:
+            # There is more to remove.
+            self._next_look = 0.0
         return removed
 
     def _remove_old(self) -> int:

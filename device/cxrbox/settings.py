@@ -51,6 +51,7 @@ class Settings:
     camera: str = _setting("picamera2", "the camera: picamera2, a device such as /dev/video0, or folder:PATH")
     write_to_stick: bool = _setting(False, "write the results back to the memory stick the films came from")
     dicom_identity: bool = _setting(True, "keep the patient's ID of a DICOM header with its film")
+    barcode_identity: bool = _setting(True, "keep the code of a barcode or QR code in a photograph with its film")
     look_seconds: float = _setting(0.3, "time between two looks into the folder, in seconds", 0.05, 60)
     settle_seconds: float = _setting(0.7, "time a file must stay unchanged before it is taken in, in seconds", 0, 60)
     film_seconds: float = _setting(60.0, "time after which a reading is given up, in seconds", 0.1, 600)

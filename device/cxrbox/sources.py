@@ -10,6 +10,7 @@ from functools import partial
 
 from cxrbox.errors import ConfigError
 from cxrbox.intake import Intake
+from cxrbox.notify import Watchdog, notify
 from cxrbox.settings import Settings
 from cxrbox.sticks import Sticks
 from cxrbox.store import Store
@@ -37,17 +38,26 @@ def run_intake(settings: Settings, stopped: Callable[[], bool]) -> None:
     store = Store(settings.state)
     for source in ("folder", "stick", "camera"):
         clear_leftovers(store, source)
-    sources, station = open_sources(settings, store), open_station(settings)
+    station = open_station(settings)
+    watchdog = Watchdog("films", "camera") if station else Watchdog("films")
+    sources = open_sources(settings, store, partial(watchdog.saw, "films"))
     log.info("taking films in")
+    notify("READY=1")
     # A camera may keep its caller waiting for seconds, so it has a thread of its own.
     ended = threading.Event()
     with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(station, lambda: ended.is_set() or stopped()) if station else None
+
+        def station_stopped() -> bool:
+            watchdog.saw("camera")
+            return ended.is_set() or stopped()
+
+        running = pool.submit(station, station_stopped) if station else None
         try:
             while not stopped():
                 if running and running.done():
                     running.result()
                 _look(sources, settings.look_seconds)
+                watchdog.saw("films")
         finally:
             ended.set()
 
@@ -59,13 +69,13 @@ def _look(sources: list[Intake | Sticks], pause: float) -> None:
     time.sleep(max(pause, 0 if taken else IDLE_SHARE * (time.monotonic() - started)))
 
 
-def open_sources(settings: Settings, store: Store) -> list[Intake | Sticks]:
-    """Return what is looked at again and again."""
+def open_sources(settings: Settings, store: Store, took: Callable[[], None]) -> list[Intake | Sticks]:
+    """Return what is looked at again and again; it calls `took` after each film, as one look may find thousands."""
     sources: list[Intake | Sticks] = []
     if settings.from_folder:
-        sources.append(Intake(settings.films, store, settings.settle_seconds))
+        sources.append(Intake(settings.films, store, settings.settle_seconds, took=took))
     if settings.from_stick:
-        sources.append(Sticks(settings, store))
+        sources.append(Sticks(settings, store, took))
     return sources
 
 

@@ -1,17 +1,23 @@
-"""Memory sticks: each is a folder that comes and goes below one place; films come from it, results go back to it."""
+"""Memory sticks: each is a folder that comes and goes below one place; films come from it, results go back to it.
+
+Whoever mounts the sticks there (`systemd/libexec/stick.py`) and this module tell each other two things by files in that
+place: NAME.refused says why a stick was not mounted, and .taken/NAME that all of the stick NAME was taken in.
+"""
 
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cxrbox.command_export import csv_lines, export_rows
+from cxrbox.errors import RefusedError
 from cxrbox.intake import RESULTS, Intake
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 
 log = logging.getLogger(__name__)
+REFUSED, TAKEN = ".refused", ".taken"
 
 
 class Sticks:
@@ -21,12 +27,15 @@ class Sticks:
     ----------
     settings : Settings
     store : Store
+    took : callable
+        Called after each film, taken or not.
     """
 
-    def __init__(self, settings: Settings, store: Store):
-        self.settings, self.store = settings, store
+    def __init__(self, settings: Settings, store: Store, took: Callable[[], None] = lambda: None):
+        self.settings, self.store, self._took = settings, store, took
         self._sticks: dict[str, Intake] = {}
         self._written: dict[str, int] = {}
+        self._seen = store.sightings()
 
     def look(self) -> int:
         """Look at every stick once and take in what has settled; return how many entries were taken."""
@@ -35,6 +44,7 @@ class Sticks:
             log.info("a stick was pulled")
             del self._sticks[name]
             self._written.pop(name, None)
+            self._tell(name, False)
         for name, folder in plugged.items():
             if name not in self._sticks:
                 log.info("a stick was plugged in")
@@ -42,10 +52,35 @@ class Sticks:
         taken = sum(stick.look() for stick in self._sticks.values())
         if self.settings.write_to_stick and not taken:
             self._write_results()
+        for name, stick in self._sticks.items():
+            self._tell(name, stick.settled and (name in self._written or not self.settings.write_to_stick))
+        self._list_refused()
         return taken
 
     def _open(self, folder: Path) -> Intake:
-        return Intake(folder, self.store, self.settings.settle_seconds, "stick", f"{folder.name}/")
+        return Intake(folder, self.store, self.settings.settle_seconds, "stick", f"{folder.name}/", self._took)
+
+    def _tell(self, name: str, done: bool) -> None:
+        """Say whether a stick is needed no more, where somebody made a place for that."""
+        note = self.settings.sticks / TAKEN / name
+        # The place may vanish at any moment, as the sticks do.
+        with contextlib.suppress(OSError):
+            if done and not note.exists():
+                note.touch()
+            elif not done:
+                note.unlink(missing_ok=True)
+
+    def _list_refused(self) -> None:
+        """List each stick that was not mounted, with the reason; again when it is plugged in again."""
+        for note in sorted(self.settings.sticks.glob(f"*{REFUSED}")):
+            try:
+                reason, signature = note.read_text("utf-8"), str(note.stat().st_mtime_ns)
+            except OSError:  # it was pulled just now
+                continue
+            name = f"{note.stem}/"
+            if self._seen.get(name) != signature:
+                self.store.add_refused(name, signature, 0, RefusedError("unreadable", reason), "stick")
+                self._seen[name] = signature
 
     def _plugged(self) -> Iterator[Path]:
         """Yield the folders of the sticks; the place itself may not be there yet."""
@@ -56,7 +91,7 @@ class Sticks:
         for place in places:
             # One that is just being pulled cannot be listed, and an empty folder is where one was.
             with contextlib.suppress(OSError):
-                if not place.is_symlink() and list(place.iterdir()):
+                if not place.name.startswith(".") and not place.is_symlink() and list(place.iterdir()):
                     yield place
 
     def _write_results(self) -> None:

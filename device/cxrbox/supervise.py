@@ -17,6 +17,7 @@ from typing import IO
 
 from cxrbox.errors import AlreadyRunningError, ConfigError
 from cxrbox.refusals import refuse
+from cxrbox.retention import Keeper
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 
@@ -83,15 +84,27 @@ def run_box(settings: Settings, stopped, names: Sequence[str] = PARTS) -> None:
         If a part cannot work with its settings.
     """
     store = Store(settings.state)
+    # Parts that are services of their own leave it to a timer, which runs `cxrbox retain`.
+    keeper = Keeper(settings, store) if names == PARTS else None
     with state_locks(settings, names) as locks:
         parts = [Part(name, settings, locks) for name in names]
         try:
             while not stopped():
+                if keeper:
+                    _keep_room(keeper)
                 for part in parts:
                     _look_after(part, store)
                 time.sleep(0.1)
         finally:
             _stop(parts)
+
+
+def _keep_room(keeper: Keeper) -> None:
+    """Remove originals that must not or cannot be kept; before the parts start, as a full disk has no room for them."""
+    try:
+        keeper.look_in_time()
+    except (sqlite3.OperationalError, OSError) as err:
+        log.warning("originals cannot be removed now (%s)", err)
 
 
 def _look_after(part: Part, store: Store) -> None:
@@ -104,8 +117,19 @@ def _look_after(part: Part, store: Store) -> None:
             return
         log.warning("the %s ended with status %d and is started again", part.name, status)
         part.plan_restart(status)
-    if part.process is None and time.monotonic() >= part.not_before:
+    if part.process is None and time.monotonic() >= part.not_before and (part.name != "reader" or _requeue(store)):
         part.start()
+
+
+def _requeue(store: Store) -> bool:
+    """Queue again what an earlier reader had in hand, or the next would be blamed for it; False where that failed."""
+    try:
+        store.requeue_interrupted()
+    except sqlite3.OperationalError as err:
+        log.warning("the queue cannot be written yet (%s)", err)
+        time.sleep(FIRST_PAUSE)
+        return False
+    return True
 
 
 def _account_for_film(status: int, settings: Settings, store: Store) -> bool:

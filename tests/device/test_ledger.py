@@ -168,7 +168,7 @@ def test_the_header_names_whom_nobody_else_named(store):
         store.add_film(f"{name}.dcm", "1", name * 64, 10)
     store.set_identity(1, "typed first", "typed")
     for _ in range(2):
-        store.add_result(store.claim().id, READING, b"maps", 1.0, None, "from the header")
+        store.add_result(store.claim().id, READING, b"maps", 1.0, None, ("from the header", "dicom"))
     assert [store.film(1)["identity"], store.film(2)["identity"]] == ["typed first", "from the header"]
     assert store.film(2)["identity_kind"] == "dicom"
 

@@ -1,6 +1,7 @@
 """Health as page, JSON and Prometheus text, and the notices above every page."""
 
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,10 +11,12 @@ from cxrbox.store import Store
 from cxrbox.web.health import percentiles, read_temperature
 from cxrbox.web.metrics import METRICS, prometheus_text
 from cxrbox.web.notices import find_notices
+from cxrbundle.bundle import load_bundle
 from page_browser import LonePage, open_page
 from page_films import lay_refusal, lay_result, take
 from playwright.sync_api import expect
 from running_box import free_port
+from spoiled_bundle import replace_golden
 
 READER = {
     "bundle": "cxr-test 1",
@@ -68,6 +71,22 @@ def test_a_reader_that_is_silent_or_unfit_is_noticed(tmp_path):
     assert notices(tmp_path, {"unfit": "it answers golden film 3 wrongly"}) == {
         "reader_unfit": "Films are not read: it answers golden film 3 wrongly."
     }
+
+
+def test_a_reader_that_never_started_is_noticed_once_it_should_have(tmp_path):
+    settings = Settings(state=tmp_path, retention_free_mb=0)
+    codes = [{notice.code for notice in find_notices(settings, {}, seconds)} for seconds in (10, 1000)]
+    assert ["reader_silent" in of for of in codes] == [False, True]
+
+
+def test_a_reader_that_cannot_start_tells_the_page_why(cxrbox, bundle_folder, tmp_path):
+    bundle = shutil.copytree(bundle_folder, tmp_path / "bundle", ignore=shutil.ignore_patterns("signature.json"))
+    replace_golden(bundle, logits=load_bundle(bundle).golden.logits + 5)
+    done = cxrbox("reader", "--state", tmp_path / "state", "--bundle", bundle, "--allow-unsigned")
+    assert done.returncode == 2
+    store = Store(tmp_path / "state")
+    found = find_notices(Settings(state=tmp_path / "state", retention_free_mb=0), store.statuses())
+    assert "answers golden film" in {notice.code: notice.sentence for notice in found}["reader_unfit"]
 
 
 def test_failed_golden_films_are_noticed_until_they_pass(tmp_path):

@@ -1,7 +1,10 @@
 """Memory sticks come and go: films are taken from them once, and results written back only where that is allowed."""
 
+import contextlib
 import csv
+import os
 import shutil
+from pathlib import Path
 
 import cv2
 import pytest
@@ -63,6 +66,18 @@ def test_a_stick_that_returns_is_not_read_again_and_goes_on_where_it_was(sticks,
     assert list(sticks.store.incoming.iterdir()) == []
 
 
+def test_a_stick_that_is_pulled_between_two_films_loses_neither(sticks, plugged, tmp_path):
+    stick = plugged("ward-a", 1, 2, 3)
+    pulled = Sticks(sticks.settings, sticks.store, lambda: stick.exists() and shutil.move(stick, tmp_path / "pulled"))
+    assert pulled.look() == 1
+    assert pulled.look() == 0
+    shutil.move(tmp_path / "pulled", stick)
+    back = Sticks(sticks.settings, sticks.store)
+    assert back.look() == 2
+    assert names(sticks) == [f"ward-a/films/{seed}.png" for seed in (1, 2, 3)]
+    assert sticks.store.counts()["refused"] == 0
+
+
 def finish(store):
     while film := store.claim():
         store.add_result(film.id, {"findings": {}}, b"", 1.0)
@@ -112,3 +127,77 @@ def test_a_stick_that_cannot_be_written_ends_nothing(tmp_path, plugged, caplog):
     finish(sticks.store)
     assert sticks.look() == 0
     assert "could not be written to a stick" in caplog.text
+
+
+@pytest.fixture
+def place(sticks):
+    """Return the place of the sticks as on a box, where whoever mounts them wants to know when a stick is taken in."""
+    (sticks.settings.sticks / ".taken").mkdir(parents=True)
+    return sticks.settings.sticks
+
+
+def taken(place) -> list[str]:
+    return [note.name for note in (place / ".taken").iterdir()]
+
+
+def test_it_is_said_of_a_stick_that_all_of_it_was_taken_in_and_no_earlier(sticks, plugged, place, tmp_path):
+    stick = plugged("ward-a", 1)
+    assert sticks.look() == 1
+    assert taken(place) == [], "there may be more"
+    assert sticks.look() == 0
+    assert taken(place) == ["ward-a"]
+    assert cv2.imwrite(str(stick / "late.png"), draw_phantom(2))
+    sticks.look()
+    assert taken(place) == []
+    sticks.look()
+    shutil.move(stick, tmp_path / "pulled")
+    sticks.look()
+    assert taken(place) == [] and len(names(sticks)) == 2, "what is said of the sticks is no film"
+
+
+def test_a_stick_of_which_a_folder_cannot_be_listed_is_not_called_taken_in(sticks, plugged, place, caplog):
+    """No path that long can be opened, as none on a stick with a bad sector; root may open any other."""
+    stick = plugged("ward-a", 1)
+    with contextlib.chdir(stick):
+        for _ in range(20):
+            Path("f" * 240).mkdir()
+            os.chdir("f" * 240)
+    for _ in range(3):
+        sticks.look()
+    assert "a folder cannot be listed" in caplog.text
+    assert names(sticks) == ["ward-a/films/1.png"] and taken(place) == []
+    shutil.rmtree(stick / ("f" * 240))
+    sticks.look()
+    assert taken(place) == ["ward-a"]
+
+
+def test_a_stick_that_results_go_back_to_is_kept_until_they_are_written(tmp_path, plugged):
+    settings = Settings(
+        state=tmp_path / "state", sticks=tmp_path / "media", from_stick=True, write_to_stick=True, settle_seconds=0
+    )
+    sticks = Sticks(settings, Store(settings.state))
+    stick = plugged("ward-a", 1)
+    (settings.sticks / ".taken").mkdir()
+    sticks.look()
+    sticks.look()
+    assert taken(settings.sticks) == []
+    finish(sticks.store)
+    sticks.look()
+    assert (stick / RESULTS).exists() and taken(settings.sticks) == ["ward-a"]
+
+
+def test_a_stick_that_was_not_mounted_is_listed_with_the_reason_each_time_it_is_plugged_in(sticks, place):
+    note = place / "KINGSTON_12ab34.refused"
+    note.write_text("the stick has NTFS; copy the films to another")
+    sticks.look()
+    sticks.look()
+    [film] = sticks.store.list_films(9)
+    assert (film["name"], film["state"]) == ("KINGSTON_12ab34/", "refused")
+    assert (film["refusal_code"], film["refusal_reason"]) == ("unreadable", note.read_text())
+    note.unlink()
+    sticks.look()
+    note.write_text("the stick has NTFS; copy the films to another")
+    restarted = Sticks(sticks.settings, sticks.store)
+    restarted.look()
+    restarted.look()
+    assert len(sticks.store.list_films(9)) == 2

@@ -88,7 +88,7 @@ class ReaderSide(Database):
         maps: bytes,
         milliseconds: float,
         logits: Sequence[float] | None = None,
-        patient_id: str | None = None,
+        identity: tuple[str, str] | None = None,
     ) -> bool:
         """Keep a film's result, enter it into the ledger and take the film out of the queue, in one step.
 
@@ -102,8 +102,8 @@ class ReaderSide(Database):
         milliseconds : float
             From opening the film to its result.
         logits : sequence of float, of length findings, or None
-        patient_id : str or None
-            Of a DICOM header; it is the film's identity where nobody gave another.
+        identity : tuple of str, or None
+            Code and kind, "dicom" or "barcode"; it is the film's identity where nobody gave another.
 
         Returns
         -------
@@ -119,8 +119,8 @@ class ReaderSide(Database):
                 (film, json.dumps(reading), maps, milliseconds, kept),
             )
             enter_outcome(self._db, film)
-            if patient_id and self._known(film)["identity_kind"] == "unknown":
-                enter_identity(self._db, film, patient_id, "dicom")
+            if identity and self._known(film)["identity_kind"] == "unknown":
+                enter_identity(self._db, film, *identity)
         return True
 
     def add_stability(self, film: int, unstable: list[str]) -> None:

@@ -1,5 +1,6 @@
 """The application: put together from what it serves."""
 
+import time
 from functools import cache
 from importlib.metadata import version
 
@@ -29,7 +30,7 @@ SECURITY_HEADERS = {
 def create_app(settings: Settings) -> Flask:
     """Return the application for one box."""
     app = Flask(__name__)
-    app.config["SETTINGS"] = settings
+    app.config.update(SETTINGS=settings, STARTED=time.monotonic())
     # Read at the first request that asks: the reader, not the page, ends a box whose bundle is refused.
     app.extensions["bundle"] = cache(lambda: read_shown_bundle(settings))
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

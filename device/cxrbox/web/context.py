@@ -1,6 +1,7 @@
 """What a request works with: the settings, a connection to the store, the bundle."""
 
 import sqlite3
+import time
 
 from cxrbundle.errors import BundleError
 from flask import abort, current_app, g
@@ -18,6 +19,11 @@ STORE_ERRORS = (sqlite3.OperationalError, ConfigError)
 def the_settings() -> Settings:
     """Return the settings of this box."""
     return current_app.config["SETTINGS"]
+
+
+def page_seconds() -> float:
+    """Return for how long the page has run."""
+    return time.monotonic() - current_app.config["STARTED"]
 
 
 def the_store() -> PageStore:

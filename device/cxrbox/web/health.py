@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, render_template
 
 from cxrbox.clock import clock_trusted
 from cxrbox.retention import disk_status
-from cxrbox.web.context import the_bundle, the_settings, the_store
+from cxrbox.web.context import page_seconds, the_bundle, the_settings, the_store
 from cxrbox.web.metrics import prometheus_text
 from cxrbox.web.notices import find_notices, reader_answers
 
@@ -61,7 +61,7 @@ def gather_health() -> dict[str, Any]:
         "uptime_seconds": float(UPTIME.read_text().split()[0]),
         "notices": [
             {"code": notice.code, "level": notice.level, "sentence": notice.sentence}
-            for notice in find_notices(settings, statuses)
+            for notice in find_notices(settings, statuses, page_seconds())
         ],
     }
 

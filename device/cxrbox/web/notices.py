@@ -9,7 +9,7 @@ from flask import Blueprint, Response, render_template, request
 from cxrbox.clock import clock_trusted
 from cxrbox.retention import disk_status
 from cxrbox.settings import Settings
-from cxrbox.web.context import STORE_ERRORS, the_settings, the_store
+from cxrbox.web.context import STORE_ERRORS, page_seconds, the_settings, the_store
 from cxrbox.web.words import local_time, sentence
 
 routes = Blueprint("notices", __name__)
@@ -35,9 +35,11 @@ class Notice:
     sentence: str
 
 
-def find_notices(settings: Settings, statuses: dict[str, dict[str, Any]]) -> list[Notice]:
-    """Return what is wrong, the worst first."""
-    found = [*_of_the_disk(settings), *_of_the_reader(statuses.get("reader"), settings), *_of_the_clock()]
+def find_notices(settings: Settings, statuses: dict[str, dict[str, Any]], page_seconds: float = 0) -> list[Notice]:
+    """Return what is wrong, the worst first; the page has run for so long."""
+    reader = statuses.get("reader")
+    of_the_reader = _of_a_reader(reader, settings) if reader else _of_no_reader(settings, page_seconds)
+    found = [*_of_the_disk(settings), *of_the_reader, *_of_the_clock()]
     return sorted(found, key=lambda notice: notice.level != FAULT)
 
 
@@ -49,9 +51,13 @@ def reader_answers(status: dict[str, Any] | None, settings: Settings) -> bool:
     return age.total_seconds() < settings.film_seconds + SILENT_SECONDS
 
 
-def _of_the_reader(status: dict[str, Any] | None, settings: Settings) -> list[Notice]:
-    if status is None:
+def _of_no_reader(settings: Settings, page_seconds: float) -> list[Notice]:
+    if page_seconds < settings.film_seconds + SILENT_SECONDS:
         return []
+    return [Notice("reader_silent", FAULT, "Films are not read: the reader has not started. They wait in the queue.")]
+
+
+def _of_a_reader(status: dict[str, Any], settings: Settings) -> list[Notice]:
     if not reader_answers(status, settings):
         since = f"Films are not read: the reader has not answered since {local_time(status['at'])}."
         return [Notice("reader_silent", FAULT, f"{since} They wait in the queue until it runs again.")]
@@ -92,7 +98,7 @@ def current_notices() -> list[Notice]:
         statuses = the_store().statuses()
     except STORE_ERRORS:
         statuses = {}
-    return find_notices(the_settings(), statuses)
+    return find_notices(the_settings(), statuses, page_seconds())
 
 
 @routes.get("/notices")

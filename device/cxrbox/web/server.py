@@ -1,12 +1,16 @@
 """Serve the page until the box stops."""
 
+import http.client
 import logging
+import os
 import threading
 from collections.abc import Callable
+from contextlib import closing
 
 import waitress
 
 from cxrbox.errors import ConfigError
+from cxrbox.notify import Watchdog, notify
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 from cxrbox.taking import clear_leftovers
@@ -18,10 +22,18 @@ log = logging.getLogger(__name__)
 THREADS = 8
 # Bytes of an answer that wait for a slow reader in memory; what goes beyond would be written to the disk (1 MiB).
 WAITING_BYTES = 1 << 19
+# The page asks itself for something this often, where systemd wants to know whether it answers; both in seconds.
+ASK_SECONDS, ANSWER_SECONDS = 3.0, 30.0
 
 
-def run_web(settings: Settings, wait: Callable[[], object]) -> None:
-    """Serve the page until `wait()` returns.
+def run_web(settings: Settings, wait: Callable[[float | None], bool]) -> None:
+    """Serve the page until it is to stop.
+
+    Parameters
+    ----------
+    settings : Settings
+    wait : callable
+        Waits so many seconds, or for ever, and returns whether the page is to stop.
 
     Raises
     ------
@@ -48,5 +60,21 @@ def run_web(settings: Settings, wait: Callable[[], object]) -> None:
         ) from err
     log.info("the page is at http://%s:%d", settings.host, settings.port)
     threading.Thread(target=server.run, daemon=True).start()
-    wait()
+    notify("READY=1")
+    watchdog = Watchdog("page")
+    while not wait(ASK_SECONDS if "NOTIFY_SOCKET" in os.environ else None):
+        if _answers(settings):
+            watchdog.saw("page")
     server.close()
+
+
+def _answers(settings: Settings) -> bool:
+    """Return whether the page answers a request, whatever it says: a store that is out of order is no fault of it."""
+    with closing(http.client.HTTPConnection(settings.host, settings.port, timeout=ANSWER_SECONDS)) as connection:
+        try:
+            connection.request("GET", "/notices")
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException) as err:
+            log.warning("the page does not answer itself (%s)", err)
+            return False
+    return True

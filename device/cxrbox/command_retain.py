@@ -1,0 +1,16 @@
+"""`cxrbox retain`: remove originals that must not or cannot be kept, once; a timer runs it."""
+
+from cxrbox.retention import MOST_AT_ONCE, Keeper
+from cxrbox.settings import Settings
+from cxrbox.store import open_store
+
+
+def run_retain(settings: Settings) -> int:
+    """Remove originals past their age, or the oldest where the disk fills up, and say how many; return 0."""
+    keeper = Keeper(settings, open_store(settings.state))
+    removed = [keeper.look()]
+    while removed[-1] >= MOST_AT_ONCE:
+        removed.append(keeper.look())
+    if any(removed):
+        print(f"the originals of {sum(removed)} films were removed; their results stay")
+    return 0

@@ -52,6 +52,28 @@ def test_a_film_is_scanned_refused_with_advice_and_the_way_leads_back(station):
         expect(page.locator("#result")).to_have_text("This very picture was taken before.", timeout=20_000)
 
 
+def test_a_good_film_is_scanned_and_its_result_shown_with_before_and_after(tmp_path):
+    box = RunningBox(tmp_path, free_port())
+    (tmp_path / "camera").mkdir()
+    box.films.mkdir()
+    shot = photograph(draw_phantom(8), np.random.default_rng(8), (1200, 1600), "box")
+    assert cv2.imwrite(str(tmp_path / "camera" / "1.png"), shot.photo)
+    box.start("--from-camera", "--camera", f"folder:{tmp_path / 'camera'}")
+    box.wait_until(lambda: box.json("/api/scan")["camera"])
+    with open_page(box, **PHONE) as page:
+        page.goto(f"{box.url}/scan")
+        expect(page.locator("#coaching.ready")).to_be_visible(timeout=20_000)
+        page.get_by_role("button", name="Scan").click()
+        page.wait_for_url("**/films/*", timeout=20_000)
+        expect(page.locator("table.findings tbody tr")).to_have_count(14, timeout=20_000)
+        for picture in ("#picture", "#heat", "#photo"):
+            page.locator(picture).scroll_into_view_if_needed()
+            shown = "(image) => image.complete && image.naturalWidth > 100"
+            page.wait_for_function(shown, arg=page.locator(picture).element_handle(), timeout=20_000)
+    assert [film["state"] for film in box.list_films()] == ["read"]
+    assert box.stop() == 0
+
+
 def test_a_flat_field_that_is_none_is_refused_with_the_reason(station):
     with open_page(station, **DESKTOP) as page:
         page.goto(f"{station.url}/scan")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from cxrbox.capture.edges import move_to_edge
+from cxrbox.capture.edges import move_to_edge, move_to_film
 from cxrbox.capture.networks import see_places
 
 # The map is enlarged so that its border at one half is known to a quarter of a place.
@@ -19,8 +19,10 @@ LEAST_FILLED = 0.85
 AT_FRAME = 3
 # The share of a side next to its corners where the border belongs to neither side.
 NEAR_CORNER = 0.08
-# How far an edge may be from where it was seen before, at each look, in diagonals of the film.
-REACHES = 0.04, 0.016, 0.01
+# How far an edge may be from where it was seen before, in diagonals of the film, at each look: where the network
+# tells the film's edge from others, and where the edge is measured.
+SIDE_REACHES = 0.1, 0.03
+EDGE_REACH = 0.01
 # Glare is as sure as this where it hides the film.
 SURE = 0.5
 
@@ -169,11 +171,12 @@ def _at_frame(quad: np.ndarray) -> tuple[bool, bool, bool, bool]:
 
 
 def _refine(photo: np.ndarray, rough: FilmCorners) -> FilmCorners:
-    """Move each side to the edge next to it."""
+    """Move each side to the film's edge next to it."""
     grey = photo if photo.ndim == 2 else cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
     points = rough.points
-    for reach in REACHES:
-        corners = meet(*[move_to_edge(grey, points, side, reach * rough.diagonal) for side in range(4)])
+    looks = *((move_to_film, reach) for reach in SIDE_REACHES), (move_to_edge, EDGE_REACH)
+    for move, reach in looks:
+        corners = meet(*move(grey, points, reach * rough.diagonal))
         if corners is None or not cv2.isContourConvex(corners.astype(np.float32)):
             return rough
         points = corners

@@ -1,0 +1,175 @@
+"""The three small networks of the capture gate, and how they are written as ONNX for OpenCV."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from cxrbox.capture.networks import FINDER_SIDE, STRIP_CHANNELS, STRIP_COLUMNS, STRIP_PLACES, UPRIGHT_SIDE
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PACKAGE = REPOSITORY / "device" / "cxrbox" / "capture"
+# Side of the finder's map, in places.
+MAP_SIDE = 64
+# OpenCV 4.6, the oldest that the box meets, reads this version of the operators.
+OPSET = 11
+
+
+def conv(inputs: int, outputs: int, stride=1, side=3, pad=None) -> nn.Sequential:
+    """Return convolution, normalisation and ReLU; the normalisation is folded away on export."""
+    layer = nn.Conv2d(inputs, outputs, side, stride, side // 2 if pad is None else pad, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+class Finder(nn.Module):
+    """Four scales down and back up to a quarter of them: (n, 3, 128, 128) to logits (n, 2, 64, 64)."""
+
+    WIDTHS = 16, 32, 40, 40
+
+    def __init__(self):
+        super().__init__()
+        first, *wider = self.WIDTHS
+        self.down = nn.ModuleList([nn.Sequential(conv(3, first, 2, 5), conv(first, first))])
+        for narrow, wide in zip(self.WIDTHS, wider, strict=False):
+            self.down.append(nn.Sequential(conv(narrow, wide, 2), conv(wide, wide)))
+        self.deep = conv(self.WIDTHS[-1], self.WIDTHS[-1])
+        pairs = list(zip(self.WIDTHS[:0:-1], self.WIDTHS[-2::-1], strict=True))
+        self.narrow = nn.ModuleList([conv(wide, narrow, side=1) for wide, narrow in pairs])
+        self.up = nn.ModuleList([conv(narrow, narrow) for _, narrow in pairs])
+        self.last = nn.Conv2d(first, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits."""
+        seen = []
+        for down in self.down:
+            x = down(x)
+            seen.append(x)
+        x = self.deep(x)
+        for narrow, up, skip in zip(self.narrow, self.up, seen[-2::-1], strict=True):
+            x = up(nn.functional.interpolate(narrow(x), scale_factor=2) + skip)
+        return self.last(x)
+
+
+class Upright(nn.Module):
+    """(n, 1, 64, 64) to logits (n, 10): 8 of turn and mirror, negative, cut lungs."""
+
+    def __init__(self):
+        super().__init__()
+        widths = (1, 16), (16, 24), (24, 32), (32, 32), (32, 48), (48, 48)
+        strides = 2, 1, 2, 1, 2, 2
+        self.body = nn.Sequential(*[conv(*pair, stride) for pair, stride in zip(widths, strides, strict=True)])
+        self.drop = nn.Dropout(0.3)
+        self.head = nn.Conv2d(48, 10, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits."""
+        return self.head(self.drop(self.body(x))).flatten(1)
+
+
+class Sides(nn.Module):
+    """(n, 3, 64, 96) to logits (n, 2, 1, 96): the film's edge at the first and the last place of a strip."""
+
+    def __init__(self):
+        super().__init__()
+        widths = (STRIP_CHANNELS, 16), (16, 24), (24, 32), (32, 32)
+        self.body = nn.Sequential(*[conv(*pair, stride=(2, 1)) for pair in widths])
+        # What is left of the places side by side, each with the columns around.
+        self.wide = conv(32, 48, side=(4, 13), pad=(0, 6))
+        self.wider = conv(48, 48, side=(1, 13), pad=(0, 6))
+        self.head = nn.Conv2d(48, 2, (1, 5), padding=(0, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits."""
+        return self.head(self.wider(self.wide(self.body(x))))
+
+
+class Graph:
+    """Writes a network as ONNX, node by node."""
+
+    def __init__(self):
+        self.nodes, self.weights = [], []
+
+    def add(self, kind: str, *inputs: str, **options) -> str:
+        """Add a node and return the name of its output."""
+        name = f"{kind.lower()}{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], **options))
+        return name
+
+    def keep(self, value: np.ndarray) -> str:
+        """Add weights and return their name."""
+        name = f"w{len(self.weights)}"
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def conv(self, x: str, layer: nn.Conv2d, norm: nn.BatchNorm2d | None = None) -> str:
+        """Add a convolution, its normalisation folded into it and followed by ReLU."""
+        weight = layer.weight.detach().double()
+        bias = torch.zeros(len(weight)).double() if layer.bias is None else layer.bias.detach().double()
+        if norm is not None:
+            gain = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
+            weight, bias = weight * gain.view(-1, 1, 1, 1), norm.bias.detach().double() - norm.running_mean * gain
+        tensors = self.keep(weight.float().numpy()), self.keep(bias.float().numpy())
+        options = {"kernel_shape": layer.kernel_size, "strides": layer.stride, "pads": layer.padding * 2}
+        x = self.add("Conv", x, *tensors, **options)
+        return x if norm is None else self.add("Relu", x)
+
+    def chain(self, x: str, layers: nn.Module) -> str:
+        """Add all convolutions of nested sequences, in order."""
+        convs = [layer for layer in layers.modules() if isinstance(layer, nn.Conv2d)]
+        norms = [layer for layer in layers.modules() if isinstance(layer, nn.BatchNorm2d)]
+        for layer, norm in zip(convs, norms, strict=True):
+            x = self.conv(x, layer, norm)
+        return x
+
+    def write(self, path: Path, seen: list[int], said: list[int]) -> None:
+        """Check and store; SEEN and SAID are the shapes of what goes in and of what the last node gives."""
+        self.nodes[-1].output[0] = "logits"
+        shapes = {"x": seen, "logits": said}
+        values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in shapes.items()]
+        graph = helper.make_graph(self.nodes, path.stem, values[:1], values[1:], self.weights)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=6)
+        onnx.checker.check_model(model)
+        path.write_bytes(model.SerializeToString())
+
+
+def write_finder(network: Finder) -> None:
+    """Store the finder."""
+    graph, x, seen = Graph(), "x", []
+    for down in network.down:
+        x = graph.chain(x, down)
+        seen.append(x)
+    x = graph.chain(x, network.deep)
+    scales = graph.keep(np.array([1, 1, 2, 2], np.float32))
+    for narrow, up, skip in zip(network.narrow, network.up, seen[-2::-1], strict=True):
+        x = graph.chain(x, narrow)
+        x = graph.add(
+            "Resize",
+            x,
+            graph.keep(np.zeros(0, np.float32)),
+            scales,
+            mode="nearest",
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        )
+        x = graph.chain(graph.add("Add", x, skip), up)
+    graph.conv(x, network.last)
+    graph.write(PACKAGE / "finder.onnx", [1, 3, FINDER_SIDE, FINDER_SIDE], [1, 2, MAP_SIDE, MAP_SIDE])
+
+
+def write_sides(network: Sides) -> None:
+    """Store the network that tells the film's edges."""
+    graph = Graph()
+    x = graph.chain("x", nn.ModuleList([network.body, network.wide, network.wider]))
+    graph.conv(x, network.head)
+    graph.write(PACKAGE / "sides.onnx", [4, STRIP_CHANNELS, STRIP_PLACES, STRIP_COLUMNS], [4, 2, 1, STRIP_COLUMNS])
+
+
+def write_upright(network: Upright) -> None:
+    """Store the network that tells how a film hangs."""
+    graph = Graph()
+    graph.conv(graph.chain("x", network.body), network.head)
+    graph.add("Flatten", graph.nodes[-1].output[0])
+    # A film is always seen in all eight ways at once.
+    graph.write(PACKAGE / "upright.onnx", [8, 1, UPRIGHT_SIDE, UPRIGHT_SIDE], [8, 10])

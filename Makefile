@@ -15,11 +15,25 @@ NAME = $(basename $(notdir $(RECIPE)))
 RUN ?= runs/$(NAME)
 BUNDLE ?= models/bundles/cxr-demo-lite0
 KEY ?= keys/developer.pem
+# The fleet: the inventory, and what goes onto its boxes. HOST, where it is given, names the one box that is meant.
+INVENTORY ?= ansible/inventory/site
+OFFLINE ?= offline
+KEYS ?= models/keys/*.pub
+LANES ?= bookworm trixie
+MACHINES ?= aarch64
+DEBS ?=
+MODEL ?=
+BACKUP ?=
+IDENTITY ?=
+CONFIRM ?=
+LIMIT = $(if $(filter-out file,$(origin HOST)),--limit "$(HOST)")
+PLAY = cd ansible && ../$(BIN)/ansible-playbook --inventory "$(abspath $(INVENTORY))" $(LIMIT) \
+  $(if $(filter-out file,$(origin OFFLINE)),-e cxrbox_offline="$(abspath $(OFFLINE))")
 
-.PHONY: help setup run lint test bench bench-box bench-train bench-convert proofs prepare train seeds report convert pictures clean
+.PHONY: help setup run lint test bench bench-box bench-train bench-convert proofs offline-bundle provision flash status backup restore update diagnose prepare train seeds report convert pictures clean
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.box  ## make .venv with the box alone (no torch, no tensorflow)
 
@@ -27,13 +41,15 @@ run: setup  ## start the box at http://127.0.0.1:8080; FILMS=/path reads your ow
 	@if [ -z "$(FILMS)" ]; then $(BIN)/cxrbox demo films; fi
 	exec $(BIN)/cxrbox run --films "$(or $(FILMS),films)" --state "$(STATE)" --host "$(HOST)" --port "$(PORT)"
 
-lint: .venv/.all  ## check style, and that the rooms import nothing of each other
+lint: .venv/.all  ## check style, plays, and that the rooms import nothing of each other
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/yamllint --strict ansible
+	$(BIN)/ansible-lint -q ansible
 
 test: .venv/.all  ## install everything and run the tests
-	@tests/install_browser.sh
+	@tests/install_tools.sh
 	$(BIN)/pytest
 
 bench: .venv/.all  ## measure the reading of a film; prints JSON
@@ -73,11 +89,44 @@ convert: .venv/.all $(KEY)  ## convert RUN to the default bundle, signed with KE
 bench-convert: .venv/.all  ## measure the bodies that RUN was converted to; prints JSON
 	@$(BIN)/python tests/bench/bench_conversion.py "$(RUN)"
 
+offline-bundle: .venv/.ansible  ## gather BUNDLE, KEYS, wheels (LANES, MACHINES) and DEBS in OFFLINE, for boxes without a network
+	$(BIN)/python ansible/offline/build.py --bundle "$(BUNDLE)" --key $(KEYS) --lane $(LANES) --machine $(MACHINES) \
+	  $(if $(DEBS),--deb $(DEBS)) --output "$(OFFLINE)"
+
+provision: fleet  ## make boxes of the Pis of INVENTORY, or of HOST alone; again: nothing changes
+	$(PLAY) site.yml
+
+flash: fleet  ## bring the bundle MODEL onto HOST: verified, compared, watched, rolled back where it is not right
+	$(call needs,MODEL) $(PLAY) flash.yml -e cxrbox_model="$(abspath $(MODEL))"
+
+status: fleet  ## show how each box is
+	@$(PLAY) status.yml
+
+backup: fleet  ## write an encrypted backup on each box, and fetch it to backups/
+	$(PLAY) backup.yml
+
+restore: fleet  ## put BACKUP, opened with IDENTITY, in place on HOST; CONFIRM=HOST says that you mean it
+	$(call needs,BACKUP) $(call needs,IDENTITY) $(PLAY) restore.yml -e cxrbox_backup="$(abspath $(BACKUP))" \
+	  -e cxrbox_identity="$(abspath $(IDENTITY))" -e cxrbox_restore_to="$(CONFIRM)"
+
+update: fleet  ## bring the fleet to the release of OFFLINE, one box after the other; stop at the first that fails
+	$(PLAY) update.yml
+
+diagnose: fleet  ## gather logs and figures of each box in diagnoses/, without any patient's data
+	$(PLAY) diagnose.yml
+
 pictures: .venv/.all  ## photograph the page for the README
 	$(BIN)/python device/pictures/take.py
 
 clean:  ## remove the environment and what was generated; films and state stay
 	rm -rf .venv build dist
+
+.PHONY: fleet
+fleet: .venv/.ansible
+	@test -e "$(INVENTORY)" || { echo "there is no inventory $(INVENTORY); make one with" \
+	  "cp -r ansible/inventory/example $(INVENTORY), and name your boxes in it" >&2; exit 1; }
+
+needs = $(if $($(1)),,$(error $(1) is missing; name it as `make help` shows))
 
 keys/%.pem: | .venv/.all
 	$(BIN)/cxrconvert keygen -o "$(basename $@)"
@@ -89,6 +138,12 @@ keys/%.pem: | .venv/.all
 .venv/.box: .venv/bin/python pyproject.toml constraints.txt
 	@echo "installing what the box needs into .venv" >&2
 	@$(PIP) install --constraint constraints.txt --editable ".[device,demo]"
+	@touch $@
+
+# The admin's part: no torch, no tensorflow.
+.venv/.ansible: .venv/.box
+	@echo "installing what the plays need into .venv" >&2
+	@$(PIP) install --constraint constraints.txt --group ansible
 	@touch $@
 
 # torch first and pinned: any other order may pull several GB of CUDA.

@@ -1,5 +1,6 @@
 """Health as page, JSON and Prometheus text, and the notices above every page."""
 
+import os
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -8,7 +9,7 @@ import pytest
 from cxrbox.retention import free_mb
 from cxrbox.settings import Settings
 from cxrbox.store import Store
-from cxrbox.web.health import percentiles, read_temperature
+from cxrbox.web.health import last_backup, percentiles, read_temperature
 from cxrbox.web.metrics import METRICS, prometheus_text
 from cxrbox.web.notices import find_notices
 from cxrbundle.bundle import load_bundle
@@ -114,6 +115,16 @@ def test_the_hottest_sensor_is_told_and_none_where_there_is_none(tmp_path):
     assert read_temperature(tmp_path) == 61.5
 
 
+def test_the_newest_whole_backup_is_the_last(tmp_path):
+    assert last_backup(tmp_path / "not there") is None
+    for number, name in enumerate(("b.tar.age", "a.tar.age", ".backup.x/backup")):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+        os.utime(path, (number, number))
+    assert last_backup(tmp_path) == 1
+
+
 def test_health_is_told_to_programs(lone):
     health = lone.json("/api/health")
     assert health["films"] == {"queued": 0, "reading": 0, "read": 3, "refused": 1}
@@ -147,6 +158,7 @@ def test_the_metrics_are_well_formed_and_say_what_health_says(lone):
     # What is not there is left out: this box has no camera.
     assert {metric.name for metric in METRICS} - set(kinds) <= {
         "cxrbox_camera_working",
+        "cxrbox_backup_timestamp_seconds",
         "cxrbox_temperature_celsius",
         "cxrbox_clock_trusted",
     }

@@ -1,6 +1,7 @@
 """How the box is: as a page, as JSON and as Prometheus text, all from one gathering."""
 
 import math
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -57,6 +58,7 @@ def gather_health() -> dict[str, Any]:
         "camera": statuses.get("camera") if settings.from_camera else None,
         "disk": disk_status(settings),
         "clock": {"trusted": clock_trusted(), "now": datetime.now(UTC).isoformat(timespec="seconds")},
+        "last_backup": last_backup(settings.state.parent / "backups"),
         "temperature_celsius": read_temperature(SENSORS),
         "uptime_seconds": float(UPTIME.read_text().split()[0]),
         "notices": [
@@ -73,6 +75,16 @@ def percentiles(milliseconds: list[float]) -> dict[str, Any]:
         f"p{share}": ordered[math.ceil(share / 100 * len(ordered)) - 1] if ordered else None for share in (50, 95)
     }
     return ranked | {"films": len(ordered)}
+
+
+def last_backup(folder: Path) -> float | None:
+    """Return when the newest backup in a folder was written, in seconds since 1970; None where there is none."""
+    written = []
+    for backup in folder.glob("*.tar.age"):
+        # Older ones are removed meanwhile.
+        with suppress(OSError):
+            written.append(backup.stat().st_mtime)
+    return max(written, default=None)
 
 
 def read_temperature(sensors: Path) -> float | None:

@@ -53,6 +53,7 @@ METRICS = (
     Metric("cxrbox_disk_free_bytes", "gauge", "Free space of the state folder's disk.", "disk.free_mb", MIB),
     Metric("cxrbox_disk_reserve_bytes", "gauge", "Below it, originals are removed.", "disk.reserve_mb", MIB),
     Metric("cxrbox_clock_trusted", "gauge", "Whether the clock is synchronised.", "clock.trusted"),
+    Metric("cxrbox_backup_timestamp_seconds", "gauge", "When the newest backup was written.", "last_backup"),
     Metric("cxrbox_temperature_celsius", "gauge", "Of the hottest sensor.", "temperature_celsius"),
     Metric("cxrbox_camera_working", "gauge", "Whether the camera sends pictures.", "camera.working"),
     Metric("cxrbox_uptime_seconds", "gauge", "Since the machine was started.", "uptime_seconds"),

@@ -163,18 +163,6 @@ def _average_pool(step: Step) -> Activation:
     return Activation(tf.nn.avg_pool2d(film.settled(), kernel, strides, "VALID"), positive=film.positive, pooled=True)
 
 
-def _batch_norm(step: Step) -> Activation:
-    """Batch normalisation in evaluation: one factor and one shift for each channel.
-
-    Where a convolution comes right before it, TensorFlow's converter takes both into the kernel and bias.
-    """
-    if step.attributes.get("training_mode", 0):
-        raise step.refusal("in training mode")
-    scale, bias, mean, variance = (step.constant(place) for place in range(1, 5))
-    factor = scale / np.sqrt(variance + np.float32(step.attributes.get("epsilon", 1e-5)))
-    return Activation(step.activation(0).settled() * factor + (bias - mean * factor))
-
-
 def _concat(step: Step) -> Activation:
     """Channels side by side: ONNX's axis 1 is the last one here."""
     parts, axis = step.activations(), step.attributes["axis"]
@@ -221,7 +209,6 @@ def _identity(step: Step) -> Activation:
 BUILDERS: dict[str, Callable[[Step], Activation]] = {
     "Add": _add,
     "AveragePool": _average_pool,
-    "BatchNormalization": _batch_norm,
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,

@@ -121,8 +121,12 @@ Between TFLite's kernels the logits of the golden films differ by up to {golden}
 
 On an Edge TPU: {edgetpu}.
 
-The int8 body was quantised on {calibration} training films of as many patients. It took {seconds} s and at most
-{peak} MB of memory, stage by stage:
+The int8 body's ranges rest on {calibration} training films of as many patients; the bounds of a channel hold {share} of
+these. What int8 then changes was compared on {held_out} further training films:
+
+{ranges}
+
+The conversion took {seconds} s and at most {peak} MB of memory, stage by stage:
 
 {stages}
 
@@ -136,6 +140,7 @@ PAIRS = {
     "onnx_float": "ONNX Runtime and TFLite in float",
     "onnx_int8": "ONNX Runtime and TFLite in int8",
 }
+CORRELATIONS = ("logit_correlation_mean", "logit_correlation_minimum", "map_correlation_median")
 VERDICTS = ("above", "uncertain", "nothing")
 GROUPS = {"with_finding": "with one of the 14 findings", "without_finding": "with none of them"}
 
@@ -238,6 +243,9 @@ def _figures(manifest: Manifest) -> str:
         gates=_gates(conversion["gates"]),
         edgetpu=_edgetpu(conversion["edgetpu"]),
         calibration=conversion["calibration_films"],
+        share=_share_of(conversion["ranges"]["chosen"]["share"]),
+        held_out=conversion["held_out_films"],
+        ranges=_ranges(conversion["ranges"]["candidates"]),
         seconds=number(conversion["seconds"], 0),
         peak=max(stage["peak_mb"] for stage in conversion["stages"].values()),
         stages=_stages(conversion["stages"]),
@@ -291,6 +299,21 @@ def _gates(gates: list[dict]) -> str:
         for gate in gates
     ]
     return table(["gate", "measured", "allowed", ""], rows)
+
+
+def _ranges(candidates: list[dict]) -> str:
+    rows = [
+        [
+            str(of["films"]),
+            _share_of(of["share"]),
+            *(number(of[name], 4) for name in ("logit_rms_difference", *CORRELATIONS)),
+        ]
+        for of in candidates
+    ]
+    if not rows:
+        return "There were too few films to compare anything."
+    header = ["films", "held", "logit difference", "logit correlation, mean", "lowest", "class maps, median"]
+    return table(header, rows)
 
 
 def _edgetpu(facts: dict | str) -> str:

@@ -63,7 +63,7 @@ def conversion_facts(job: Job) -> dict[str, Any]:
     stages = {name: report for name, report in work.reports().items() if name != "bundle"}
     return {
         **provenance.tool_facts(),
-        "calibration_films": work.facts("quantise")["calibration_films"],
+        **{name: work.facts("quantise")[name] for name in ("calibration_films", "held_out_films", "ranges")},
         "operators": work.facts("lint")["operators"],
         "edgetpu": work.facts("compile")["edgetpu"],
         "parity": parity,

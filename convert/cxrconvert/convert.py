@@ -15,17 +15,18 @@ from cxrbundle.labels import FINDINGS
 
 from cxrconvert import bundle, provenance
 from cxrconvert.bodies import OnnxBody, TfliteBody
+from cxrconvert.channels import measure_reach
 from cxrconvert.compose import compose_files, compose_manifest
 from cxrconvert.edgetpu.compile import compile_model, edgetpu_facts
 from cxrconvert.edgetpu.lint import check_for_edge_tpu, lint
 from cxrconvert.edgetpu.lint_command import as_json
-from cxrconvert.equalise import equalise
 from cxrconvert.errors import NoCompilerError, QuantisationError, RunError
 from cxrconvert.film_check.make import Eye, make_film_check, to_arrays
 from cxrconvert.film_check.measure import measure_film_check
 from cxrconvert.films import TEST, VALIDATION, label_array, load_inputs
 from cxrconvert.gates import INT8, REBUILT, Gate, find_gates, stop_at_failed
 from cxrconvert.golden import SEEDS, read_golden
+from cxrconvert.integer import choose_ranges, make_int8
 from cxrconvert.job import (
     EVEN,
     FILM_CHECK,
@@ -46,16 +47,13 @@ from cxrconvert.onnxbody import input_shape, read_body
 from cxrconvert.operating_point import choose_operating_point
 from cxrconvert.parity import Measured, auc_loss, join, measure_parity, read_with
 from cxrconvert.predictions import PREDICTIONS, read_predictions
-from cxrconvert.quantise import to_float, to_int8
+from cxrconvert.quantise import to_float
 from cxrconvert.rebuild import rebuild_body
-from cxrconvert.rounding import round_kernels
 from cxrconvert.run import BODY, FILMS, HEAD, RUN, Run, check_head
 from cxrconvert.settings import Settings
 from cxrconvert.stages import Stage, run_stages
 
 Facts = dict[str, Any]
-# Each film has 256 places for a kernel of at most some thousand weights.
-ROUNDING_FILMS = 128
 # Films on which the bodies are compared layer by layer.
 LAYER_FILMS = 8
 
@@ -113,11 +111,12 @@ def rebuild(job: Job, folder: Path) -> Facts:
 
 
 def quantise(job: Job, folder: Path) -> Facts:
-    """Even out the channels, round the kernels and quantise, on training films of one patient each."""
-    run, films = job.run, job.calibration
-    even = equalise(job.model(), films, run.scale, run.zero_point)
-    rounded = round_kernels(even, films[:ROUNDING_FILMS], run.scale, run.zero_point)
-    body = to_int8(rebuild_body(rounded), films, run.scale, run.zero_point)
+    """Choose ranges, even out the channels, round the kernels and quantise, on training films of one patient each."""
+    run, model, films, held_out = job.run, job.model(), job.calibration, job.inputs(job.calibration_rows[1])
+    scaling = run.scale, run.zero_point
+    reach = measure_reach(model, films, *scaling)
+    ranges, candidates = choose_ranges(model, reach, run.head, films, held_out, *scaling)
+    even, body = make_int8(model, reach, ranges, films, *scaling)
     entry, features = TfliteBody(body, run.scale, run.zero_point).ends()
     if (entry.scale, entry.zero_point) != (run.scale, run.zero_point):
         raise QuantisationError(
@@ -127,13 +126,25 @@ def quantise(job: Job, folder: Path) -> Facts:
     onnx.save(even, folder / EVEN[1])
     (folder / INT8_BODY[1]).write_bytes(body)
     write_calibration_films(folder / "calibration.csv", job)
-    return {"bytes": len(body), "calibration_films": len(films), "input": asdict(entry), "features": asdict(features)}
+    return {
+        "bytes": len(body),
+        "calibration_films": ranges.films,
+        "held_out_films": len(held_out),
+        "ranges": {"chosen": asdict(ranges), "candidates": candidates},
+        "input": asdict(entry),
+        "features": asdict(features),
+    }
 
 
 def write_calibration_films(path: Path, job: Job) -> None:
-    """Write which films the ranges were measured on."""
+    """Write which films the ranges were measured on, and which they were compared on."""
+    rows = [
+        [film.path, film.patient, use]
+        for use, films in zip(("ranges", "held out"), job.calibration_rows, strict=True)
+        for film in films
+    ]
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([["path", "patient"], *([film.path, film.patient] for film in job.calibration_rows)])
+        csv.writer(file).writerows([["path", "patient", "use"], *rows])
 
 
 def lint_body(job: Job, folder: Path) -> Facts:

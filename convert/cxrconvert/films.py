@@ -17,6 +17,8 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 COLUMNS = ("path", "name", "patient", "source", "thumbnail", "part", *FINDINGS)
 # Fewer films than this say too little about the range of an activation.
 LEAST_CALIBRATION = 16
+# Films to compare ranges on, a quarter of the patients at most.
+HELD_OUT = 64
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,15 @@ def films_of(films: list[Film], part: str, at_most: int | None = None) -> list[F
     return [own[i] for i in np.linspace(0, len(own) - 1, at_most).round().astype(int)]
 
 
-def calibration_films(films: list[Film], count: int) -> list[Film]:
+def calibration_films(films: list[Film], count: int) -> tuple[list[Film], list[Film]]:
     """Draw training films, one of a patient at most, always the same ones.
+
+    Returns
+    -------
+    list of Film
+        So many to measure ranges on, or as many as there are.
+    list of Film
+        Others, of other patients, to compare ranges on.
 
     Raises
     ------
@@ -101,13 +110,14 @@ def calibration_films(films: list[Film], count: int) -> list[Film]:
     random = np.random.default_rng(0)
     own = films_of(films, TRAIN)
     first = {own[i].patient: own[i] for i in random.permutation(len(own))}
-    drawn = list(first.values())[:count]
-    if len(drawn) < LEAST_CALIBRATION:
+    drawn = list(first.values())
+    held_out = min(HELD_OUT, len(drawn) // 4)
+    if len(drawn) - held_out < LEAST_CALIBRATION:
         raise FilmsError(
-            f"only {len(drawn)} patients have a sharp training film, calibration needs {LEAST_CALIBRATION}; "
-            "train on more films"
+            f"only {len(drawn)} patients have a sharp training film, of whom calibration takes {len(drawn) - held_out} "
+            f"and needs {LEAST_CALIBRATION}; train on more films"
         )
-    return drawn
+    return drawn[held_out:][:count], drawn[:held_out]
 
 
 def load_inputs(root: Path, films: list[Film], size: int) -> Iterator[np.ndarray]:

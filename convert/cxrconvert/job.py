@@ -66,14 +66,18 @@ class Job:
         return OnnxBody(self.model(), self.run.scale, self.run.zero_point)
 
     @cached_property
-    def calibration_rows(self) -> list[Film]:
-        """The films that ranges are measured on."""
+    def calibration_rows(self) -> tuple[list[Film], list[Film]]:
+        """The films that ranges are measured on, and those that ranges are compared on."""
         return films.calibration_films(self.rows, self.settings.calibration_films)
 
     @cached_property
     def calibration(self) -> np.ndarray:
-        """The inputs of these films: uint8, shape (films, size, size, 3)."""
-        return np.concatenate(list(films.load_inputs(self.settings.films, self.calibration_rows, self.run.size)))
+        """The inputs of the films that ranges are measured on: uint8, shape (films, size, size, 3)."""
+        return self.inputs(self.calibration_rows[0])
+
+    def inputs(self, rows: list[Film]) -> np.ndarray:
+        """Return the inputs of some films: uint8, shape (films, size, size, 3)."""
+        return np.concatenate(list(films.load_inputs(self.settings.films, rows, self.run.size)))
 
     def part(self, name: str) -> list[Film]:
         """Return the films of one part that are measured."""

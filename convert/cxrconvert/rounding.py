@@ -7,23 +7,28 @@ It needs no labels and no training. The result stands on the very steps that the
 each output channel with its largest weight at 127, so the converter rounds nothing any more.
 """
 
+from itertools import islice
+
 import numpy as np
 import onnx
-import onnxruntime
-from numpy.lib.stride_tricks import sliding_window_view
 from onnx import numpy_helper
-from onnx.helper import get_attribute_value
+from scipy.linalg import solve_triangular
 
-from cxrconvert.bodies import scale_film
-from cxrconvert.equalise import own_constants
+from cxrconvert.activations import read_activations
+from cxrconvert.simplify import attributes_of, own_constants
 
 STEPS = 127
-# Places of a film at which the inputs of a convolution are looked at.
-PLACES = 256
+# Places of a film at which the inputs of a convolution are looked at: so many, and fewer where its kernels are so large
+# that this many values would be exceeded.
+PLACES, VALUES = 256, 140_000
+# Films whose inputs are multiplied out at once.
+TOGETHER = 4
 # Added to the diagonal of the correlations, as a share of its mean: some inputs are always the same.
 DAMPING = 0.01
 # The largest weight of a kernel may itself be moved; its scale is then narrowed and the kernel rounded again.
 TRIES = 5
+# Weights that are rounded before their errors are laid on all that come after them, at once.
+BLOCK = 64
 
 
 def round_kernels(model: onnx.ModelProto, films: np.ndarray, scale: float, zero_point: int) -> onnx.ModelProto:
@@ -42,61 +47,95 @@ def round_kernels(model: onnx.ModelProto, films: np.ndarray, scale: float, zero_
     result.CopyFrom(model)
     own_constants(result.graph)
     arrays = {array.name: array for array in result.graph.initializer}
-    convolutions = [node for node in result.graph.node if node.op_type == "Conv"]
-    for node, moments in zip(convolutions, input_moments(result, convolutions, films, scale, zero_point), strict=True):
-        array = arrays[node.input[1]]
-        kernel = numpy_helper.to_array(array)
-        rounded = round_rows(kernel.reshape(len(moments), -1, moments.shape[-1]), moments)
-        array.CopyFrom(numpy_helper.from_array(rounded.reshape(kernel.shape).astype(np.float32), array.name))
+    # A kernel of one weight stands on the last step as it is.
+    convolutions = [
+        node for node in result.graph.node if node.op_type == "Conv" and np.prod(arrays[node.input[1]].dims[1:]) > 1
+    ]
+    moments = input_moments(result, convolutions, films, scale, zero_point)
+    for node, (mean, spread) in zip(convolutions, moments, strict=True):
+        kernel, bias = (numpy_helper.to_array(arrays[name]) for name in node.input[1:])
+        rows = kernel.reshape(len(spread), -1, spread.shape[-1])
+        rounded = round_rows(rows, spread)
+        shift = ((rows - rounded) @ mean[..., np.newaxis]).ravel()
+        for name, values in zip(node.input[1:], (rounded.reshape(kernel.shape), bias + shift), strict=True):
+            arrays[name].CopyFrom(numpy_helper.from_array(values.astype(np.float32), name))
     return result
 
 
 def input_moments(
     model: onnx.ModelProto, convolutions: list[onnx.NodeProto], films: np.ndarray, scale: float, zero_point: int
-) -> list[np.ndarray]:
-    """Return the second moments of what the kernels of each convolution read: float64, shape (groups, k, k)."""
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    entry = model.graph.input[0].name
-    read = [node.input[0] for node in convolutions]
-    inner = sorted(set(read) - {entry})
-    del probe.graph.output[:]
-    probe.graph.output.extend(onnx.helper.make_tensor_value_info(name, 1, None) for name in inner)
-    session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the mean and the covariance of what the kernels of each convolution read.
+
+    Returns
+    -------
+    list of (ndarray of float64, shape (groups, k)), (ndarray of float64, shape (groups, k, k))
+    """
     shapes = {array.name: tuple(array.dims) for array in model.graph.initializer}
-    moments: list = [0.0] * len(convolutions)
+    read = list(dict.fromkeys(node.input[0] for node in convolutions))
+    spreads = [Spread() for _ in convolutions]
     random = np.random.default_rng(0)
-    for film in films:
-        scaled = np.ascontiguousarray(scale_film(film, scale, zero_point).transpose(2, 0, 1)[np.newaxis])
-        values = dict(zip(inner, session.run(inner, {entry: scaled}), strict=True)) | {entry: scaled}
-        for place, node in enumerate(convolutions):
-            patches = sample_patches(values[node.input[0]][0], node, shapes[node.input[1]], random)
-            moments[place] = moments[place] + patches @ patches.transpose(0, 2, 1)
-    return moments
+    drawn = (
+        [sample_patches(values[node.input[0]], node, shapes[node.input[1]], random) for node in convolutions]
+        for values in read_activations(model, read, films, scale, zero_point)
+    )
+    while some := list(islice(drawn, TOGETHER)):
+        for spread, patches in zip(spreads, map(np.dstack, zip(*some, strict=True)), strict=True):
+            spread.add(patches)
+    return [spread.moments() for spread in spreads]
+
+
+class Spread:
+    """Mean and covariance of what a convolution reads, in one pass.
+
+    Values are taken from the mean of the first places, for float32 would not tell a small variance from rounding
+    beside a large mean.
+    """
+
+    def __init__(self):
+        self.origin, self.sum, self.squares, self.count = None, 0.0, np.float32(0), 0
+
+    def add(self, patches: np.ndarray) -> None:
+        """Add what is read at more places: float32, shape (groups, k, places)."""
+        if self.origin is None:
+            self.origin = patches.mean(axis=2, keepdims=True)
+        patches -= self.origin
+        self.sum += patches.sum(axis=2, dtype=np.float64)
+        self.squares += patches @ patches.transpose(0, 2, 1)
+        self.count += patches.shape[2]
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and covariance: float64, shapes (groups, k) and (groups, k, k)."""
+        apart = self.sum / self.count
+        covariance = self.squares / self.count - apart[:, :, np.newaxis] * apart[:, np.newaxis]
+        return self.origin[:, :, 0] + apart, covariance
 
 
 def sample_patches(
     activation: np.ndarray, node: onnx.NodeProto, kernel: tuple[int, ...], random: np.random.Generator
 ) -> np.ndarray:
-    """Return what a convolution reads at some places: float64, shape (groups, k, places).
+    """Return what a convolution reads at some places: float32, shape (groups, k, places).
 
     Parameters
     ----------
-    activation : ndarray, shape (channels, height, width)
+    activation : ndarray of float32, shape (channels, height, width)
     node : NodeProto
         A convolution; its padding is left out, for at the border there is nothing but zeros to learn from.
     kernel : tuple of int
         Shape of its kernel: (outputs, channels of a group, height, width).
     """
-    attributes = {attribute.name: get_attribute_value(attribute) for attribute in node.attribute}
+    attributes = attributes_of(node)
     groups, (down, across) = attributes.get("group", 1), attributes.get("strides", (1, 1))
     room = [(0, max(side - own, 0)) for side, own in zip(kernel[2:], activation.shape[1:], strict=True)]
-    activation = np.pad(activation, [(0, 0), *room])
-    windows = sliding_window_view(activation, kernel[2:], axis=(1, 2))[:, ::down, ::across]
-    height, width = windows.shape[1:3]
-    chosen = random.choice(height * width, min(PLACES, height * width), replace=False)
-    patches = windows[:, chosen // width, chosen % width]
-    return patches.transpose(0, 2, 3, 1).reshape(groups, -1, len(chosen)).astype(np.float64)
+    activation = np.pad(activation, [(0, 0), *room]) if any(after for _, after in room) else activation
+    rows, columns = (side - own + 1 for side, own in zip(activation.shape[1:], kernel[2:], strict=True))
+    height, width = -(-rows // down), -(-columns // across)
+    most = min(PLACES, height * width, max(VALUES // int(np.prod(kernel[1:])), 1))
+    chosen = random.choice(height * width, most, replace=False)
+    top, left = down * (chosen // width), across * (chosen % width)
+    window = np.add.outer(np.arange(kernel[2]) * activation.shape[2], np.arange(kernel[3])).ravel()
+    patches = activation.reshape(len(activation), -1)[:, np.add.outer(window, top * activation.shape[2] + left)]
+    return patches.reshape(groups, -1, most)
 
 
 def round_rows(rows: np.ndarray, moments: np.ndarray) -> np.ndarray:
@@ -105,35 +144,50 @@ def round_rows(rows: np.ndarray, moments: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     rows : ndarray, shape (groups, outputs, k)
-    moments : ndarray of float64, shape (groups, k, k)
+    moments : ndarray of float, shape (groups, k, k)
     """
-    rows = rows.astype(np.float64)
-    steps = np.maximum(np.abs(rows).max(axis=-1, keepdims=True) / STEPS, 1e-12)
+    # What is read most is rounded first, while all others can still make up for it.
+    order = np.argsort(-np.diagonal(moments, axis1=1, axis2=2), axis=1)[:, np.newaxis]
+    factor = _factor(moments, order[:, 0])
+    free = np.take_along_axis(rows.astype(np.float64), np.broadcast_to(order, rows.shape), 2)
+    steps = np.maximum(np.abs(free).max(axis=-1, keepdims=True) / STEPS, 1e-12)
     for _ in range(TRIES):
-        whole = _compensated(rows, moments, steps)
+        whole = _compensated(free, factor, steps)
         largest = np.abs(whole).max(axis=-1, keepdims=True)
         if (largest == STEPS).all():
             break
         steps = np.where(largest == STEPS, steps, steps * np.maximum(largest, 1) / STEPS)
-    return whole * steps
+    result = np.empty_like(whole)
+    np.put_along_axis(result, np.broadcast_to(order, whole.shape), whole, axis=2)
+    return result * steps
 
 
-def _compensated(rows: np.ndarray, moments: np.ndarray, steps: np.ndarray) -> np.ndarray:
+def _factor(moments: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return the upper factor U of the inverse of the moments, damped and in this order: inverse = U' U.
+
+    Its row j says how the weights after j make up for an error of weight j.
+    """
+    moments = moments.astype(np.float64)
+    k = moments.shape[-1]
+    mean = np.diagonal(moments, axis1=1, axis2=2).mean(axis=1)
+    damped = moments + np.eye(k) * (DAMPING * mean + 1e-12)[:, np.newaxis, np.newaxis]
+    damped = np.take_along_axis(np.take_along_axis(damped, order[:, :, np.newaxis], 1), order[:, np.newaxis], 2)
+    # Turned round, the lower factor of the moments is the inverse of U.
+    lower = np.linalg.cholesky(damped[:, ::-1, ::-1])
+    return np.stack([solve_triangular(one, np.eye(k), lower=True)[::-1, ::-1] for one in lower])
+
+
+def _compensated(rows: np.ndarray, factor: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """Return whole numbers of steps, the errors of those rounded first laid on the others."""
     k = rows.shape[-1]
-    diagonal = np.diagonal(moments, axis1=1, axis2=2)
-    # What is read most is rounded first, while all others can still make up for it.
-    order = np.argsort(-diagonal, axis=1)
-    damped = moments + np.eye(k) * (DAMPING * diagonal.mean(axis=1) + 1e-12)[:, np.newaxis, np.newaxis]
-    damped = np.take_along_axis(np.take_along_axis(damped, order[:, :, np.newaxis], 1), order[:, np.newaxis], 2)
-    # Upper factor U of the inverse: row j says how the weights after j make up for an error of weight j.
-    factor = np.linalg.cholesky(np.linalg.inv(damped)).transpose(0, 2, 1)
-    free = np.take_along_axis(rows, order[:, np.newaxis], 2)
-    whole = np.empty_like(free)
-    for j in range(k):
-        whole[..., j] = np.clip(np.round(free[..., j] / steps[..., 0]), -STEPS, STEPS)
-        error = (free[..., j] - whole[..., j] * steps[..., 0]) / factor[:, j, j, np.newaxis]
-        free[..., j + 1 :] -= error[..., np.newaxis] * factor[:, np.newaxis, j, j + 1 :]
-    result = np.empty_like(whole)
-    np.put_along_axis(result, np.broadcast_to(order[:, np.newaxis], whole.shape), whole, axis=2)
-    return result
+    free, whole = rows.copy(), np.empty_like(rows)
+    for start in range(0, k, BLOCK):
+        own = slice(start, min(start + BLOCK, k))
+        errors = np.empty_like(free[..., own])
+        for j in range(start, own.stop):
+            whole[..., j] = np.clip(np.round(free[..., j] / steps[..., 0]), -STEPS, STEPS)
+            errors[..., j - start] = (free[..., j] - whole[..., j] * steps[..., 0]) / factor[:, j, j, np.newaxis]
+            later = slice(j + 1, own.stop)
+            free[..., later] -= errors[..., j - start, np.newaxis] * factor[:, np.newaxis, j, later]
+        free[..., own.stop :] -= errors @ factor[:, own, own.stop :]
+    return whole

@@ -70,9 +70,11 @@ class PoolLinearHead:
 class ConcatPoolHead:
     """The paper's head (section 1.2.2), in evaluation: concat pooling, two batch norms, two linear layers.
 
-    Its map is the HiResCAM, sum_k dy_c/dA_kij A_kij, from the closed form of the gradient. Features are
-    ordered as fastai orders them, [maximum, average]. `scale` and `shift` are a batch norm's
-    gamma / sqrt(variance + eps) and beta - mean * scale.
+    Its map is the paper's Grad-CAM, sum_k alpha_ck A_k with the mean gradient alpha (Selvaraju et al., ICCV 2017), from
+    the closed form of the gradient and without the ReLU, so that it also shows what speaks against a finding. The
+    HiResCAM lays what a channel's maximum says on the one place where it stands: between places of about the same
+    value int8 may move it. Features are ordered as fastai orders them, [maximum, average]. `scale` and `shift` are a
+    batch norm's gamma / sqrt(variance + eps) and beta - mean * scale.
 
     Attributes
     ----------
@@ -98,19 +100,32 @@ class ConcatPoolHead:
         """Return logits, maps and pooled features of one film; see `Head`."""
         height, width, channels = features.shape
         flat = features.reshape(-1, channels)
-        peaks = flat.argmax(axis=0)
-        pooled = np.concatenate([flat.max(axis=0), flat.mean(axis=0)])
-        hidden = self.weight1 @ (self.scale1 * pooled + self.shift1) + self.bias1
-        active = np.maximum(hidden, 0)
+        pooled, active = self._pass(flat)
         logits = self.weight2 @ (self.scale2 * active + self.shift2) + self.bias2
-
-        to_hidden = self.weight2 * (self.scale2 * (hidden > 0))
-        gradient = (to_hidden @ self.weight1) * self.scale1
-        to_max, to_mean = gradient[:, :channels], gradient[:, channels:]
-        maps = (flat @ to_mean.T / len(flat)).T
-        each = np.arange(channels)
-        np.add.at(maps, (slice(None), peaks), to_max * flat[peaks, each])
+        to_max, to_mean = self._gradients(active)
+        maps = (flat @ (to_max + to_mean).T / len(flat)).T
         return HeadOutput(logits, maps.reshape(-1, height, width), pooled)
+
+    def hires_cam(self, features: np.ndarray) -> np.ndarray:
+        """Return sum_k dy_c/dA_kij A_kij (Draelos and Carin, 2020): float32, shape (findings, height, width)."""
+        height, width, channels = features.shape
+        flat = features.reshape(-1, channels)
+        to_max, to_mean = self._gradients(self._pass(flat)[1])
+        maps = (flat @ to_mean.T / len(flat)).T
+        peaks, each = flat.argmax(axis=0), np.arange(channels)
+        np.add.at(maps, (slice(None), peaks), to_max * flat[peaks, each])
+        return maps.reshape(-1, height, width)
+
+    def _pass(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the pooled features and the hidden layer after its ReLU."""
+        pooled = np.concatenate([flat.max(axis=0), flat.mean(axis=0)])
+        return pooled, np.maximum(self.weight1 @ (self.scale1 * pooled + self.shift1) + self.bias1, 0)
+
+    def _gradients(self, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the gradients of the logits to maximum and average of each channel, shape (findings, channels)."""
+        to_hidden = self.weight2 * (self.scale2 * (active > 0))
+        gradient = (to_hidden @ self.weight1) * self.scale1
+        return tuple(np.split(gradient, 2, axis=1))
 
 
 KINDS = {kind.kind: kind for kind in (PoolLinearHead, ConcatPoolHead)}

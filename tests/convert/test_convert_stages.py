@@ -186,7 +186,7 @@ def spoilt_body(place, factor):
 
 
 def some_films(own):
-    drawn = calibration_films(read_films(own / "run" / "films.csv", own / "films"), 16)
+    drawn, _ = calibration_films(read_films(own / "run" / "films.csv", own / "films"), 16)
     return np.concatenate(list(load_inputs(own / "films", drawn, SIZE)))
 
 

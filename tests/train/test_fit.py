@@ -105,6 +105,15 @@ def test_a_network_that_knows_held_out_patients_is_not_gone_on_from(prepared_fil
         lesson(1)
 
 
+def test_without_epochs_a_run_has_the_weights_that_it_was_given(prepared_films, run_folder, tmp_path):
+    network = ["--network.weights", "file", "--network.weights_file", run_folder / "network.safetensors"]
+    epochs = ["--first.epochs", 0, "--second.epochs", 0]
+    done = run_cxrtrain("fit", "--films", prepared_films, "-o", tmp_path / "run", *TINY, *network, *epochs)
+    assert done.returncode == 0, done.stderr
+    given, kept = (read_rows(folder / "predictions.csv") for folder in (run_folder, tmp_path / "run"))
+    assert kept == given
+
+
 def test_training_ends_early_where_validation_no_longer_improves(prepared_films, tmp_path):
     still = ["--optimiser.rate", 1e-12, "--optimiser.average", 0, "--network.weights", "none", "--run.patience", 1]
     epochs = ["--first.epochs", 6, "--second.epochs", 0]

@@ -121,6 +121,16 @@ def test_drop_path_leaves_blocks_out_where_the_body_has_them():
         build_body("densenet121", drop_path=0.5)
 
 
+def test_a_bound_ends_every_activation_of_a_densenet_at_six():
+    free, bounded = (random_network("densenet121", bound=bound) for bound in (False, True))
+    assert_same_weights(free, bounded)
+    films = 50 * torch.randn(2, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        assert free.body(films).max() > 6
+        assert bounded.body(films).max() == 6
+    assert not any(type(module) is nn.ReLU for module in bounded.body.modules())
+
+
 def test_without_a_package_the_other_ways_to_weights_are_named():
     with pytest.raises(NetworkError, match=r"no package carries weights of densenet121; .* hub, file or none"):
         build_network(NetworkSettings(name="densenet121", drop_path=0), 14, SIZE)

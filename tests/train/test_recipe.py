@@ -6,7 +6,7 @@ import pytest
 from cxrtrain.errors import RecipeError
 from cxrtrain.recipe import Recipe, all_settings, make_recipe, read_recipe, write_recipe
 
-SHIPPED = {"edge-default", "edge-film", "paper-multilabel", "paper-one-vs-all"}
+SHIPPED = {"edge-default", "edge-film", "paper-int8", "paper-multilabel", "paper-one-vs-all"}
 
 
 @pytest.fixture

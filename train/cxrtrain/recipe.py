@@ -60,6 +60,7 @@ class NetworkSettings(Section):
     weights_file: str = Field("", description="safetensors file of a body or a whole network, for weights = 'file'")
     dropout: float = Field(0.2, ge=0, lt=1, description="share of channels dropped before a class-map head")
     drop_path: float = Field(0.2, ge=0, lt=1, description="share of residual blocks left out in a step")
+    bound: bool = Field(False, description="end every ReLU at 6, as int8 wants; only densenet121 does not by itself")
     edge: bool = Field(True, description="refuse a network that an Edge TPU cannot run")
 
 
@@ -139,7 +140,7 @@ class Recipe(Section):
     @property
     def input_size(self) -> int:
         """Side of the trained network's input, in pixels: that of the last phase."""
-        return self.phases[-1][1].size
+        return self.phases[-1][1].size if self.phases else self.second.size
 
     @model_validator(mode="after")
     def _settings_fit_each_other(self) -> "Recipe":
@@ -149,7 +150,7 @@ class Recipe(Section):
             raise ValueError("loss.kind cross-entropy has one answer a film, so task.kind must be one-vs-all")
         if (self.network.weights == "file") != bool(self.network.weights_file):
             raise ValueError("network.weights_file names a file exactly if network.weights is 'file'")
-        if self.first.epochs + self.second.epochs == 0:
+        if not self.phases and self.network.weights != "file":
             raise ValueError("first.epochs and second.epochs are both 0: there is nothing to train")
         return self
 

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def train(lesson: Lesson, output: Path, resume: bool) -> tuple[Network, Progress]:
-    """Return the trained network and how it came about."""
+    """Return the trained network and how it came about; without epochs it has its first weights."""
     recipe, world = lesson.recipe, lesson.world
     settings = recipe.model_dump(mode="json")
     progress, tensors = read_progress(output, settings) if resume else (Progress(), {})
@@ -46,7 +46,7 @@ def train(lesson: Lesson, output: Path, resume: bool) -> tuple[Network, Progress
         _run_phase(lesson, learner, name, progress, output, journal)
     if journal:
         journal.close()
-    return learner.best_guess, progress
+    return averaged.module if averaged else network, progress
 
 
 def _start_network(lesson: Lesson) -> tuple[Network, AveragedModel | None]:

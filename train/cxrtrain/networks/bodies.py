@@ -109,3 +109,15 @@ def build_body(name: str, drop_path: float = 0.0, from_hub: bool = False) -> Bod
     if name == "densenet121":  # torchvision applies the last activation outside of its features
         return Body(facts, nn.Sequential(whole.features, nn.ReLU()), whole.classifier.in_features)
     return Body(facts, whole.features, whole.last_channel)
+
+
+def bound_activations(body: Body) -> None:
+    """Make ReLU6 of every ReLU, in place.
+
+    int8 has 256 levels for an activation, and a few films on which it grows far beyond all others would take most of
+    them. A network that was trained with ReLU needs some epochs more to get used to the bound.
+    """
+    for parent in list(body.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, nn.ReLU):
+                setattr(parent, name, nn.ReLU6(inplace=child.inplace))

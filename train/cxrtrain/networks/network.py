@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from cxrtrain.errors import RunError
-from cxrtrain.networks.bodies import INPUT_SCALE, INPUT_ZERO, Body, build_body
+from cxrtrain.networks.bodies import INPUT_SCALE, INPUT_ZERO, Body, bound_activations, build_body
 from cxrtrain.networks.edge_check import check_edge
 from cxrtrain.networks.heads import Head, build_head
 from cxrtrain.networks.pretrained import load_first_weights
@@ -92,6 +92,8 @@ def load_network(run: Path) -> Network:
 
 def _bare_network(settings: NetworkSettings, outputs: int) -> Network:
     body = build_body(settings.name, settings.drop_path)
+    if settings.bound:
+        bound_activations(body)
     return Network(body, build_head(settings.head, body.channels, outputs, settings.dropout))
 
 

@@ -64,7 +64,7 @@ class Keeper:
     def look(self) -> int:
         """Remove what must not or cannot be kept, and say how the disk is; return how many originals were removed."""
         self._next_look = time.monotonic() + LOOK_SECONDS
-        removed = self._remove_old() + self._make_room()
+        removed = self._end_interrupted() + self._remove_old() + self._make_room()
         if removed:
             log.info("the originals of %d films were removed; their results stay", removed)
         self.store.put_status("disk", disk_status(self.settings))
@@ -72,6 +72,17 @@ class Keeper:
             # There is more to remove.
             self._next_look = 0.0
         return removed
+
+    def _end_interrupted(self) -> int:
+        """Enter the removals that a power cut or a full disk kept from the ledger: their files are gone already."""
+        ended = 0
+        for film, sha256, _ in self.store.removable(MOST_AT_ONCE):
+            # The oldest are removed first.
+            if self.store.original_path(sha256).exists():
+                break
+            self.store.remove_original(film, "interrupted")
+            ended += 1
+        return ended
 
     def _remove_old(self) -> int:
         """Remove originals past their age; not by a clock that is known to be wrong."""

@@ -81,10 +81,12 @@ def test_a_film_that_is_being_read_is_kept(store, trusted):
     assert kept(store) == [film.id]
 
 
-def test_a_removal_that_a_power_cut_interrupted_is_finished(store, trusted):
+def test_a_removal_that_was_interrupted_is_finished_even_where_there_is_room_again(store):
     store.original_path(store.film(1)["sha256"]).unlink()
-    assert Keeper(settings_of(store, retention_days=8), store).look() == 1
-    assert store.film(1)["original_at"] is None
+    keeper = Keeper(settings_of(store), store)
+    assert (keeper.look(), keeper.look()) == (1, 0)
+    assert store.film(1)["original_at"] is None and kept(store) == [2, 3, 4]
+    assert list(store.ledger())[-1].facts["reason"] == "interrupted"
 
 
 def test_a_removed_film_that_is_sent_again_is_kept_again_and_not_read_twice(store, trusted):

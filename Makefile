@@ -22,6 +22,7 @@ KEYS ?= models/keys/*.pub
 LANES ?= bookworm trixie
 MACHINES ?= aarch64
 DEBS ?=
+PI ?=
 MODEL ?=
 BACKUP ?=
 IDENTITY ?=
@@ -30,7 +31,7 @@ LIMIT = $(if $(filter-out file,$(origin HOST)),--limit "$(HOST)")
 PLAY = cd ansible && ../$(BIN)/ansible-playbook --inventory "$(abspath $(INVENTORY))" $(LIMIT) \
   $(if $(filter-out file,$(origin OFFLINE)),-e cxrbox_offline="$(abspath $(OFFLINE))")
 
-.PHONY: help setup run lint test bench bench-box bench-train bench-convert proofs offline-bundle provision flash status backup restore update diagnose prepare train seeds report convert pictures clean
+.PHONY: help setup run lint test bench bench-box bench-train bench-convert proofs test-pi offline-bundle provision flash status backup restore update diagnose prepare train seeds report convert pictures clean
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +63,9 @@ proofs: .venv/.all  ## the slow proofs: 1,000 kills, 10,000 damaged files, full 
 	$(BIN)/python tests/slow/kill_box.py --kills 1000
 	$(BIN)/python tests/slow/mutate_files.py --files 10000
 	$(BIN)/python tests/slow/fill_disk.py
+
+test-pi: .venv/.all  ## build a virtual Pi, provision it and put it through hardship; as root, hours (PI="--only NAME --cuts 3")
+	PYTHONPATH=tests $(BIN)/python -m virtual_pi $(PI)
 
 bench-train: .venv/.all  ## measure the speed of training on DATA; prints JSON
 	@$(BIN)/python tests/bench/bench_training.py "$(DATA)"

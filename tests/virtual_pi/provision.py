@@ -1,0 +1,177 @@
+"""The real playbook, over ssh, with an inventory written for the virtual Pi."""
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from virtual_pi.host import HostError, run
+from virtual_pi.image import Image
+from virtual_pi.machine import Machine
+from virtual_pi.places import ANSIBLE, BIN, REPOSITORY, WORK
+
+HOST = "virtual-pi"
+# The host, as the guest sees it.
+TIME_SERVER = "10.0.2.2"
+SHIPPED = REPOSITORY / "models/bundles/cxr-demo-lite0"
+SHIPPED_KEY = REPOSITORY / "models/keys/cxr-demo.pub"
+# Emulated services take their time; the box itself allows three minutes.
+HEALTH_SECONDS = 900
+PLAY_SECONDS = 5400
+
+
+@dataclass(frozen=True)
+class Play:
+    """What became of a run of a playbook.
+
+    Attributes
+    ----------
+    status : int
+        Of `ansible-playbook`.
+    said : str
+        All it printed.
+    seconds : float
+    """
+
+    status: int
+    said: str
+    seconds: float
+
+    def count(self, what: str) -> int:
+        """Return a figure of the recap, such as "changed"."""
+        found = re.search(rf"^{HOST}\s.*\b{what}=(\d+)", self.said, re.MULTILINE)
+        assert found, f"the play has no recap: {self.said[-1500:]}"
+        return int(found.group(1))
+
+    @property
+    def changed(self) -> str:
+        """The tasks that changed something."""
+        tasks = re.split(r"^(?:TASK|RUNNING HANDLER) \[", self.said, flags=re.MULTILINE)[1:]
+        return ", ".join(task.partition("]")[0] for task in tasks if f"\nchanged: [{HOST}" in task)
+
+    def assert_done(self) -> None:
+        """Assert that nothing failed."""
+        assert self.status == 0, f"the play failed: {self.said[-3000:]}"
+
+    @property
+    def sentence(self) -> str:
+        """What a play that refused said: the message of its last failure, in one line."""
+        messages = re.findall(
+            r"^\s*(?:msg|\"msg\"): (.*(?:\n(?!\S).*)*?)(?=\n\s*\w+: |\n\n|\nPLAY|\Z)", self.said, re.MULTILINE
+        )
+        return re.sub(r"\s+", " ", messages[-1]).strip(" >|-'\"") if messages else self.said[-300:]
+
+
+class Workstation:
+    """What the admin has: an offline folder, keys, an inventory, and Ansible.
+
+    Parameters
+    ----------
+    image : Image
+        Its ssh keys are known.
+    """
+
+    def __init__(self, image: Image):
+        self.image, self.folder = image, WORK / "workstation"
+        self.offline = self.folder / "offline"
+        self.known_hosts = self.folder / "known_hosts"
+        self.signing_key = self.folder / "site"
+        self.age_key = self.folder / "backup.age"
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def prepare(self) -> None:
+        """Make the keys that are not there yet, and the offline folder as `make offline-bundle` does."""
+        if not self.signing_key.with_suffix(".pem").exists():
+            run(BIN / "cxrconvert", "keygen", "-o", self.signing_key)
+        if not self.age_key.exists():
+            run("age-keygen", "-o", self.age_key)
+        keys = (SHIPPED_KEY, self.signing_key.with_suffix(".pub"))
+        build = [sys.executable, ANSIBLE / "offline/build.py", "--lane", "bookworm", "--machine", "aarch64"]
+        run(*build, "--bundle", SHIPPED, "--key", *keys, "-o", self.offline, cwd=REPOSITORY)
+
+    @property
+    def recipient(self) -> str:
+        """The public half of the key that opens backups."""
+        return run("age-keygen", "-y", self.age_key).strip()
+
+    def variables(self) -> dict:
+        """Return what the inventory says of every virtual Pi."""
+        return {
+            "cxrbox_offline": str(self.offline),
+            "cxrbox_data_device": "LABEL=cxrbox-data",
+            "cxrbox_time_servers": [TIME_SERVER],
+            "cxrbox_allow_outgoing": [{"protocol": "udp", "port": 123, "to": TIME_SERVER}],
+            "cxrbox_camera": "/dev/video0",
+            # The data partition is small.
+            "cxrbox_settings": {"retention_free_mb": 64},
+            "cxrbox_health_seconds": HEALTH_SECONDS,
+            "cxrbox_backup_recipients": [self.recipient],
+        }
+
+    def inventory(self, machine: Machine, known: bool = True, **variables: object) -> Path:
+        """Write an inventory with one machine; what is given here wins."""
+        key = (self.image.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text()
+        self.known_hosts.write_text(f"[127.0.0.1]:{machine.ssh_port} {key}" if known else "")
+        access = {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": machine.ssh_port,
+            "ansible_user": "pi",
+            "ansible_ssh_private_key_file": str(self.image.key),
+            "ansible_ssh_common_args": f"-o UserKnownHostsFile={self.known_hosts} -o HostKeyAlgorithms=ssh-ed25519",
+        }
+        told = {"boxes": {"hosts": {HOST: access}, "vars": self.variables() | variables}}
+        path = self.folder / "inventory.yml"
+        # JSON is YAML.
+        path.write_text(json.dumps(told, indent=2))
+        return path
+
+    def play(self, playbook: str, inventory: Path, *options: str, stock: bool = False) -> Play:
+        """Run a playbook.
+
+        Parameters
+        ----------
+        playbook : str
+            Its name below ansible/.
+        inventory : Path
+        options : str
+            More options of `ansible-playbook`.
+        stock : bool
+            With Ansible's own way of running tasks; else mitogen's, which saves seconds a task under emulation.
+        """
+        environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg")}
+        environment |= {"ANSIBLE_SSH_CONTROL_PATH_DIR": "/tmp", "ANSIBLE_TIMEOUT": "120", "PYTHONUNBUFFERED": "1"}
+        if not stock:
+            environment |= _mitogen()
+        command = [BIN / "ansible-playbook", "-i", inventory, *options, ANSIBLE / playbook]
+        started = time.monotonic()
+        log = self.folder / f"{Path(playbook).stem}-{int(time.time())}.log"
+        with log.open("w") as said:
+            done = subprocess.run(
+                command, cwd=ANSIBLE, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                timeout=PLAY_SECONDS, check=False,
+            )  # fmt: skip
+        return Play(done.returncode, log.read_text(), time.monotonic() - started)
+
+
+def _mitogen() -> dict[str, str]:
+    """Return what makes Ansible keep one Python alive in the guest.
+
+    Raises
+    ------
+    HostError
+        If mitogen is not installed.
+    """
+    found = importlib.util.find_spec("ansible_mitogen")
+    if found is None:
+        raise HostError("mitogen is not installed; install it with the other tools of the tests, or use --stock")
+    plugins = Path(found.submodule_search_locations[0]) / "plugins/strategy"
+    return {
+        "ANSIBLE_STRATEGY": "mitogen_linear",
+        "ANSIBLE_STRATEGY_PLUGINS": str(plugins),
+        "ANSIBLE_DEPRECATION_WARNINGS": "0",
+    }

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import IO
@@ -117,30 +117,27 @@ def _look_after(part: Part, store: Store) -> None:
             return
         log.warning("the %s ended with status %d and is started again", part.name, status)
         part.plan_restart(status)
-    if part.process is None and time.monotonic() >= part.not_before and (part.name != "reader" or _requeue(store)):
+    if part.process is None and time.monotonic() >= part.not_before:
+        # What an earlier reader had in hand waits again, or the next one would be blamed for it.
+        if part.name == "reader" and not _written(store.requeue_interrupted):
+            return
         part.start()
-
-
-def _requeue(store: Store) -> bool:
-    """Queue again what an earlier reader had in hand, or the next would be blamed for it; False where that failed."""
-    try:
-        store.requeue_interrupted()
-    except sqlite3.OperationalError as err:
-        log.warning("the queue cannot be written yet (%s)", err)
-        time.sleep(FIRST_PAUSE)
-        return False
-    return True
 
 
 def _account_for_film(status: int, settings: Settings, store: Store) -> bool:
     """Decide what becomes of the film on which the reader ended; return False where that could not be written yet."""
+    if status == -signal.SIGALRM:
+        refusal = refuse("took_too_long", f"reading it took longer than {settings.film_seconds:g} s")
+        return _written(lambda: store.give_up_reading(refusal))
+    return status == EXIT_STATE or _written(store.count_crash)
+
+
+def _written(write: Callable[[], None]) -> bool:
+    """Write to the queue; return False, after a pause, where the disk does not let that happen yet."""
     try:
-        if status == -signal.SIGALRM:
-            store.give_up_reading(refuse("took_too_long", f"reading it took longer than {settings.film_seconds:g} s"))
-        elif status != EXIT_STATE:
-            store.count_crash()
+        write()
     except sqlite3.OperationalError as err:
-        log.warning("what ended the reader cannot be noted yet (%s)", err)
+        log.warning("the queue cannot be written yet (%s)", err)
         time.sleep(FIRST_PAUSE)
         return False
     return True

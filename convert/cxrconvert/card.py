@@ -21,7 +21,7 @@ Nobody has tested it in a clinic, or on films of any hospital but the NIH's.
 |---|---|
 | network | {network}, int8 body ({size} x {size} pixels) and float {head_kind} head |
 | findings | {count}, each with its own likelihood; a film may have several or none |
-| trained by | {trained_by}, {minutes} min on a CPU |
+| trained by | {trained_by}, {minutes} min on a CPU{start} |
 | converted by | {converted_by} |
 | licence of the weights | Apache-2.0 |
 
@@ -171,7 +171,7 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def _introduction(manifest: Manifest) -> str:
     parts = manifest.training["data"].values()
-    reference = manifest.training["metrics"].get("reference")
+    reference, recipe = manifest.training["metrics"].get("reference"), manifest.training["recipe"]
     return INTRODUCTION.format(
         title=f"{manifest.name} {manifest.version}",
         films=f"{sum(part['films'] for part in parts):,}",
@@ -182,6 +182,7 @@ def _introduction(manifest: Manifest) -> str:
         count=len(manifest.labels),
         trained_by=manifest.training["code"],
         minutes=manifest.training.get("minutes", DASH),
+        start=", from the weights of another run" if recipe.get("network", {}).get("weights") == "file" else "",
         converted_by=manifest.conversion["code"],
         auc=number(manifest.conversion["metrics"]["int8"]["mean"]["auc"]),
         against=f"; a public DenseNet-121 reaches {number(reference['mean']['auc'])} on them" if reference else "",

@@ -2,12 +2,18 @@
 
 import argparse
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cxrconvert.edgetpu.compiler_settings import CompilerSettings, read_settings
 from cxrconvert.settings import Settings
 
 STAGES = ("export", "rebuild", "quantise", "lint", "compile", "parity", "calibrate", "film-check", "golden", "bundle")
+
+
+def today() -> str:
+    """Return the day in UTC, as bundles are numbered: 2026.11.23."""
+    return datetime.now(UTC).strftime("%Y.%m.%d")
 
 
 def add_convert_command(commands) -> None:
@@ -21,8 +27,8 @@ def add_convert_command(commands) -> None:
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="folder that `cxrtrain fit` wrote")
     parser.add_argument("--films", type=Path, required=True, help="folder of the films that the run was trained on")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle")
-    parser.add_argument("--name", default=Settings.name, help="of the bundle; default %(default)s")
-    parser.add_argument("--version", default=Settings.version, help="of the bundle; default %(default)s")
+    parser.add_argument("--name", help="of the bundle; default: the name of its folder")
+    parser.add_argument("--version", default=today(), help="of the bundle; default: the day, now %(default)s")
     parser.add_argument("--key", type=Path, help="private key that signs the bundle, from `cxrconvert keygen`")
     parser.add_argument(
         "--calibration-films",
@@ -54,5 +60,6 @@ def run_convert_command(arguments: argparse.Namespace) -> None:
 
     own = {"run", "compiler"}
     given = {field.name: getattr(arguments, field.name) for field in fields(Settings) if field.name not in own}
+    given["name"] = arguments.name or arguments.output.resolve().name
     compiler = read_settings(arguments.compiler_settings) if arguments.compiler_settings else CompilerSettings()
     convert(Settings(run=arguments.run_folder, compiler=compiler, **given))

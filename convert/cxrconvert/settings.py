@@ -39,8 +39,8 @@ class Settings:
     run: Path
     films: Path
     output: Path
-    name: str = "cxr-demo-lite0"
-    version: str = "2026.11.3"
+    name: str
+    version: str
     calibration_films: int = 400
     measured_films: int | None = None
     allow_failed_gates: bool = False

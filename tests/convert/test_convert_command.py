@@ -29,9 +29,7 @@ def converted(made, tmp_path_factory):
 
 def convert_tiny(made, folder, *options):
     work = folder.with_name("work")
-    return run_command(
-        made / "run", "--films", made / "films", "-o", folder, "--name", "tiny", "--work", work, *options
-    )
+    return run_command(made / "run", "--films", made / "films", "-o", folder, "--work", work, *options)
 
 
 def test_the_box_loads_the_bundle(converted):

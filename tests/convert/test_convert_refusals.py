@@ -14,9 +14,9 @@ from cxrconvert.settings import Settings
 from tiny_run import SIZE, Network, change_json, save_head, write_table
 
 
-def tiny_settings(own, **changes):
+def tiny_settings(own, name="cxr-test", **changes):
     """Settings of a conversion of the tiny run, whose films are too few for the gates."""
-    return Settings(own / "run", own / "films", own / "out" / "bundle", allow_failed_gates=True, **changes)
+    return Settings(own / "run", own / "films", own / "out" / "bundle", name, "1", allow_failed_gates=True, **changes)
 
 
 def no_run_json(own):
@@ -158,7 +158,7 @@ def test_a_folder_that_is_there_is_not_touched(own):
     (own / "out" / "diary.txt").write_text("mine")
     for force in (False, True):
         with pytest.raises(ConvertError, match="name another folder"):
-            convert(Settings(own / "run", own / "films", own / "out", force=force))
+            convert(Settings(own / "run", own / "films", own / "out", "cxr-test", "1", force=force))
     assert (own / "out" / "diary.txt").read_text() == "mine"
 
 

@@ -29,7 +29,9 @@ SCALING = 1 / 128, 127
 
 
 def tiny_settings(own, **changes):
-    return Settings(own / "run", own / "films", own / "out" / "bundle", allow_failed_gates=True, **changes)
+    return Settings(
+        own / "run", own / "films", own / "out" / "bundle", "cxr-test", "1", allow_failed_gates=True, **changes
+    )
 
 
 def reports(own):

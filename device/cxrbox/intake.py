@@ -79,6 +79,7 @@ class Intake:
         self._seen = store.sightings()
         self._pending: dict[str, tuple[str, float]] = {}
         self._unlisted = False
+        self._trouble: int | None = None
 
     @property
     def settled(self) -> bool:
@@ -118,10 +119,13 @@ class Intake:
             return self._refuse(entry, refusal)
         except OSError as err:
             # A pulled stick or a full disk: keep the entry pending, so that it is taken in when that is over.
-            log.warning("a file could not be taken in and is tried again: %s", os.strerror(err.errno or 0))
+            # A thousand films on a full disk are one trouble, and one line in the log.
+            if self._trouble != err.errno:
+                log.warning("a file could not be taken in and is tried again: %s", os.strerror(err.errno or 0))
+            self._trouble = err.errno
             return False
         if taken:
-            self._seen[entry.name] = entry.signature
+            self._trouble, self._seen[entry.name] = None, entry.signature
         return taken
 
     def _refuse(self, entry: Entry, refusal: RefusedError) -> bool:

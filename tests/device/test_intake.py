@@ -111,9 +111,10 @@ def test_a_thousand_known_files_are_not_read_again(intake):
     assert len(intake.store.sightings()) == 1000
 
 
-def test_a_medium_that_fails_leaves_the_film_waiting(intake, phantom_png, monkeypatch):
+def test_a_medium_that_fails_leaves_the_films_waiting_and_is_logged_once(intake, phantom_png, monkeypatch, caplog):
     """An input/output error has no stand-in but the call itself: a pulled stick answers EIO to a read."""
     phantom_png(1, intake.folder)
+    phantom_png(2, intake.folder)
 
     def fail(*_):
         raise OSError(5, "Input/output error")
@@ -121,8 +122,12 @@ def test_a_medium_that_fails_leaves_the_film_waiting(intake, phantom_png, monkey
     with monkeypatch.context() as broken:
         broken.setattr("cxrbox.taking._copy_and_hash", fail)
         assert intake.look() == 0
+        assert intake.look() == 0
     assert names(intake) == [] and list(intake.store.incoming.iterdir()) == []
-    assert intake.look() == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "a file could not be taken in and is tried again: Input/output error"
+    ]
+    assert intake.look() == 2
 
 
 def test_a_busy_database_is_waited_for(intake, phantom_png):

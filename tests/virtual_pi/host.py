@@ -54,7 +54,8 @@ def make_ready() -> None:
     Raises
     ------
     Skipped
-        If this is not root: the guest's files need their owners, the time server its port.
+        If this is not root: the guest's files need their owners, the time server its port; or if the kernel may not be
+        told to run ARM64 programs.
     """
     if os.geteuid():
         raise Skipped("the virtual Pi is built and run as root; start it so, in a container say")
@@ -73,8 +74,11 @@ def _register_arm64() -> None:
     """Make the kernel run ARM64 programs through qemu; Debian's package does so only where systemd runs."""
     if subprocess.run(["arch-test", "arm64"], capture_output=True, check=False).returncode == 0:
         return
-    if not (BINFMT / "register").exists():
-        run("mount", "-t", "binfmt_misc", "binfmt_misc", BINFMT)
-    # The flag F in Debian's line opens the interpreter now, so that it is found in any root.
-    (BINFMT / "register").write_text(Path("/usr/lib/binfmt.d/qemu-aarch64.conf").read_text())
+    try:
+        if not (BINFMT / "register").exists():
+            run("mount", "-t", "binfmt_misc", "binfmt_misc", BINFMT)
+        # The flag F in Debian's line opens the interpreter now, so that it is found in any root.
+        (BINFMT / "register").write_text(Path("/usr/lib/binfmt.d/qemu-aarch64.conf").read_text())
+    except (HostError, OSError) as err:
+        raise Skipped(f"this machine may not run ARM64 programs: {err}; register qemu with binfmt_misc") from err
     run("arch-test", "arm64")

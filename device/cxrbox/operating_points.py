@@ -8,6 +8,7 @@ import difflib
 import json
 import tomllib
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,13 @@ class OperatingPoints:
 
     def sha256(self, source: str) -> str:
         """Return the SHA-256 over calibration and thresholds as they apply to a source."""
+        return self._hashes[source]
+
+    @cached_property
+    def _hashes(self) -> dict[str, str]:
+        return {source: self._sha256(source) for source in SOURCES}
+
+    def _sha256(self, source: str) -> str:
         calibration = {label: asdict(of) for label, of in self.manifest.calibration.items()}
         thresholds = {label: asdict(of) for label, of in self.at(source).items()}
         return sha256_text(canonical({"calibration": calibration, "thresholds": thresholds}))

@@ -2,11 +2,18 @@
 
 import hashlib
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import cxrbundle
 
 import cxrbox
+
+
+@cache
+def code_version() -> str:
+    """Return the version of the box's code."""
+    return version("cxrbox")
 
 
 @cache

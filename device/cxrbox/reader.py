@@ -1,11 +1,13 @@
 """The part that reads: takes films from the queue one by one and keeps what the bundle says of them."""
 
+import ctypes
 import logging
 import resource
 import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,11 +15,12 @@ import cv2
 import numpy as np
 from cxrbundle.errors import BundleError
 
+from cxrbox.ahead import Ahead
 from cxrbox.bodies.golden import GoldenWatch
-from cxrbox.decoding.film import decode_film
+from cxrbox.decoding.film import DecodedFilm, decode_film
 from cxrbox.errors import BackendError, BoxError, RefusedError
 from cxrbox.filing import Filing, Outcome
-from cxrbox.identity import read_code, read_patient_id
+from cxrbox.identity import read_code
 from cxrbox.maps import pack_maps
 from cxrbox.notify import Watchdog, notify
 from cxrbox.operating_points import SOURCES
@@ -32,6 +35,8 @@ IDLE_SECONDS = 0.1
 START_SECONDS = 120.0
 # The page shows a film at this size at most, in pixels: enough for a screen, a tenth of the original's bytes.
 PICTURE_SIDE = 1024
+# Of mallopt(3), and from how many bytes on memory is taken for one purpose only.
+M_MMAP_THRESHOLD, LARGE = -3, 4 << 20
 # Films that wait to be looked at again, moved a little; of a long queue only the last ones are.
 MOST_UNSHIFTED = 64
 
@@ -86,6 +91,7 @@ class Desk:
         self._watch.check(reader.body)
         self._undrawn = store.without_picture()
         self._filing = Filing(store.state)
+        self._ahead = Ahead(settings.dicom_identity)
         # What came with the queue is read once; where it is empty there is time to look again.
         self._unshifted: deque[tuple[int, Again]] = deque(maxlen=MOST_UNSHIFTED)
         log.info("reading with %s (%s) on %s", reader.bundle.title, reader.trust, reader.body.backend)
@@ -103,7 +109,7 @@ class Desk:
         if self._undrawn:
             self._redraw(self._undrawn.pop())
             return True
-        film = self.store.claim()
+        film = self.store.claim(self._ahead.film)
         if film:
             self._read_in_time(film)
         elif self._unshifted:
@@ -151,34 +157,58 @@ class Desk:
 
     def read(self, film: QueuedFilm) -> None:
         """Read one claimed film; whatever happens to it is kept."""
-        started = time.perf_counter()
+        photograph = None
         try:
-            reading = self.reader.read(self.store.original_path(film.sha256), film.source, film.overridden)
+            decoded = self._ahead.take(film.id, self.store.original_path(film.sha256))
+            self._look_ahead(film)
+            started = time.perf_counter()
+            photograph = photograph_of(decoded.film, film.source)
+            reading = self._read_decoded(film, decoded.film)
         except RefusedError as refusal:
-            self._refuse(film, refusal)
+            self._refuse(film, refusal, photograph)
         except MemoryError:
             self._refuse(film, refuse("out_of_memory", "reading the film takes more memory than the box has"))
         else:
-            self._keep(film, reading, (time.perf_counter() - started) * 1000)
+            milliseconds = decoded.milliseconds + (time.perf_counter() - started) * 1000
+            identity = self._identity(decoded.patient_id, photograph)
+            self._keep(film, reading, photograph, identity, milliseconds)
 
-    def _refuse(self, film: QueuedFilm, refusal: RefusedError) -> None:
+    def _read_decoded(self, film: QueuedFilm, decoded: DecodedFilm) -> Reading:
+        """Read a decoded film; once more, and alone, where the memory did not do for two."""
+        with suppress(MemoryError):
+            return self.reader.read_decoded(decoded, film.source, film.overridden)
+        self._ahead.drop()
+        return self.reader.read_decoded(decoded, film.source, film.overridden)
+
+    def _look_ahead(self, film: QueuedFilm) -> None:
+        """Begin to decode the next film beside this one; a film that may have ended a reader is alone in hand."""
+        upcoming = self.store.upcoming()
+        if upcoming and not film.suspect and not upcoming.suspect:
+            self._ahead.begin(upcoming.id, self.store.original_path(upcoming.sha256))
+
+    def _refuse(self, film: QueuedFilm, refusal: RefusedError, photograph: np.ndarray | None = None) -> None:
         """File a refusal, with the photograph where it may be overridden."""
-        photograph = fit_page(self._photograph(film)) if refusal.code in CAPTURE_ADVICE else None
+        shown = fit_page(photograph) if refusal.code in CAPTURE_ADVICE else None
 
         def keep(store: Store) -> bool:
             return store.add_refusal(film.id, refusal)
 
         def then() -> None:
             log.info("film %d refused: %s", film.id, refusal.code)
-            self._draw(film, None, photograph)
+            self._draw(film, None, shown)
 
         self._filing.put(Outcome(keep, then))
 
-    def _keep(self, film: QueuedFilm, reading: Reading, milliseconds: float) -> None:
-        """File a reading, with the film as the page shows it."""
+    def _keep(
+        self,
+        film: QueuedFilm,
+        reading: Reading,
+        photograph: np.ndarray | None,
+        identity: tuple[str, str] | None,
+        milliseconds: float,
+    ) -> None:
+        """File a reading, with the film and the photograph as the page shows them."""
         told, logits = self.reader.describe(reading), reading.logits.tolist()
-        photograph = self._photograph(film) if reading.captured else None
-        identity = self._identity(film, reading, photograph)
         maps, pictures = pack_maps(reading.maps), (fit_page(reading.film.grey), fit_page(photograph))
 
         def keep(store: Store) -> bool:
@@ -194,12 +224,12 @@ class Desk:
     def _redraw(self, film: QueuedFilm) -> None:
         """Draw the picture that an interrupted box did not get to."""
         try:
-            reading = self.reader.read(self.store.original_path(film.sha256), film.source, film.overridden)
+            decoded = decode_film(self.store.original_path(film.sha256))
+            reading = self.reader.read_decoded(decoded, film.source, film.overridden)
         except RefusedError as refusal:
             log.warning("film %d was read before and has no picture now: %s", film.id, refusal.code)
             return
-        photograph = self._photograph(film) if reading.captured else None
-        self._draw(film, fit_page(reading.film.grey), fit_page(photograph))
+        self._draw(film, fit_page(reading.film.grey), fit_page(photograph_of(decoded, film.source)))
 
     def _draw(self, film: QueuedFilm, picture: np.ndarray | None, photograph: np.ndarray | None) -> None:
         """Draw a film as it was read and the photograph as it came, where there are any."""
@@ -210,18 +240,12 @@ class Desk:
             if shown is not None:
                 draw_picture(path, shown)
 
-    def _photograph(self, film: QueuedFilm) -> np.ndarray:
-        """Return the photograph as it came, for whoever asks what was cut out of it or why it was refused."""
-        return photograph_of(decode_film(self.store.original_path(film.sha256)), film.source)
-
-    def _identity(self, film: QueuedFilm, reading: Reading, photograph: np.ndarray | None) -> tuple[str, str] | None:
+    def _identity(self, patient_id: str | None, photograph: np.ndarray | None) -> tuple[str, str] | None:
         """Return whom the film says it shows and how that is known, where it says so and the settings allow."""
-        code, kind = None, ""
-        if reading.source == "dicom" and self.settings.dicom_identity:
-            code, kind = read_patient_id(self.store.original_path(film.sha256)), "dicom"
-        elif photograph is not None and self.settings.barcode_identity:
-            code, kind = read_code(photograph), "barcode"
-        return (code, kind) if code else None
+        if patient_id:
+            return patient_id, "dicom"
+        code = read_code(photograph) if photograph is not None and self.settings.barcode_identity else None
+        return (code, "barcode") if code else None
 
 
 def fit_page(picture: np.ndarray | None) -> np.ndarray | None:
@@ -244,3 +268,5 @@ def _bound_memory(mebibytes: int) -> None:
     """Bound what this process may still allocate, so that a hostile film cannot take the machine's memory."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (mebibytes << 20, hard))
+    # What a large film took is given back at once; glibc would keep it for the thread that took it.
+    ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, LARGE)

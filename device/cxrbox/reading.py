@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from cxrbox.decoding.film import DecodedFilm, decode_film
 from cxrbox.errors import BackendError
 from cxrbox.maps import correlate_maps
 from cxrbox.operating_points import OperatingPoints, load_operating_points, source_of
-from cxrbox.provenance import code_sha256
+from cxrbox.provenance import code_sha256, code_version
 from cxrbox.settings import Settings
 from cxrbox.stability import find_unstable, shifted
 from cxrbox.trust import open_package
@@ -145,7 +144,7 @@ class Reader:
             "bundle": self.bundle.title,
             "bundle_sha256": self.bundle.digest,
             "backend": self.body.backend,
-            "code": version("cxrbox"),
+            "code": code_version(),
         }
 
     def describe(self, reading: Reading) -> dict:
@@ -177,7 +176,10 @@ class Reader:
         RefusedError
             If the file holds no film that can be read.
         """
-        film = decode_film(path)
+        return self.read_decoded(decode_film(path), film_source, override)
+
+    def read_decoded(self, film: DecodedFilm, film_source: str = "folder", override: bool = False) -> Reading:
+        """Read a film that was decoded; see `read`."""
         photo = photograph_of(film, film_source)
         captured = None if photo is None else read_photograph(photo, override)
         grey, side = captured.film if captured else film.grey, self.bundle.manifest.input.height

@@ -67,6 +67,22 @@ def test_only_the_film_that_was_taken_last_is_blamed(store):
     assert [store.film(number)["state"] for number in (1, 2)] == ["reading", "refused"]
 
 
+def test_a_film_that_was_prepared_is_taken_first_while_it_waits(store):
+    for name in ("a", "b", "c"):
+        store.add_film(f"{name}.png", "1", name, 10)
+    assert store.upcoming().sha256 == "a"
+    assert [store.claim(first).sha256 for first in (2, 2, None)] == ["b", "a", "c"]
+    assert store.upcoming() is None
+
+
+def test_a_film_on_which_the_reader_died_is_suspect(store):
+    store.add_film("a.png", "1", "aa", 10)
+    assert not store.claim().suspect
+    store.count_crash()
+    store.requeue_interrupted()
+    assert store.upcoming().suspect and store.claim().suspect
+
+
 def test_every_change_raises_the_version(store):
     versions = [store.version()]
     store.add_film("a.png", "1", "aa", 10)

@@ -1,6 +1,7 @@
 """What the reader does with the store: take a film, keep what is said of it, all of it or nothing."""
 
 import json
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from cxrbox.store.migrate import fleeting
 
 # A film on which the reader died so often is refused, or it would stop the queue for good.
 MOST_CRASHES = 2
+# The columns of a QueuedFilm.
+FILM = "id, sha256, source, overridden, crashes"
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,15 @@ class QueuedFilm:
         Where it came from: "folder", "stick", "upload" or "camera".
     overridden : bool
         Whether a person wants it read whatever the capture gate says.
+    suspect : bool
+        Whether the reader died before with this film in hand.
     """
 
     id: int
     sha256: str
     source: str = "folder"
     overridden: bool = False
+    suspect: bool = False
 
 
 class ReaderSide(Database):
@@ -67,19 +73,25 @@ class ReaderSide(Database):
         row = self._db.execute(which).fetchone()
         return row and row["id"]
 
-    def claim(self) -> QueuedFilm | None:
-        """Take the next film from the queue, None where it is empty.
+    def claim(self, first: int | None = None) -> QueuedFilm | None:
+        """Take the next film from the queue, None where it is empty; a film that was prepared comes first.
 
         The disk is not waited for: a power cut would put the film back into the queue in any case.
         """
         with fleeting(self._db), self._change():
             row = self._db.execute(
                 "UPDATE films SET state = 'reading', started_at = ?, changed = ? WHERE id ="
-                " (SELECT id FROM films WHERE state = 'queued' ORDER BY id LIMIT 1)"
-                " RETURNING id, sha256, source, overridden",
-                (now(), self.version() + 1),
+                " coalesce((SELECT id FROM films WHERE state = 'queued' AND id = ?),"
+                " (SELECT id FROM films WHERE state = 'queued' ORDER BY id LIMIT 1))"
+                f" RETURNING {FILM}",
+                (now(), self.version() + 1, first),
             ).fetchone()
-        return QueuedFilm(row["id"], row["sha256"], row["source"], bool(row["overridden"])) if row else None
+        return row and _queued(row)
+
+    def upcoming(self) -> QueuedFilm | None:
+        """Return the film that will be taken next, which stays in the queue; None where it is empty."""
+        row = self._db.execute(f"SELECT {FILM} FROM films WHERE state = 'queued' ORDER BY id LIMIT 1").fetchone()
+        return row and _queued(row)
 
     def add_result(
         self,
@@ -155,7 +167,10 @@ class ReaderSide(Database):
     def without_picture(self) -> list[QueuedFilm]:
         """Return the films that were read and are kept, but whose picture for the page was not drawn."""
         rows = self._db.execute(
-            "SELECT id, sha256, source, overridden FROM films"
-            " WHERE state = 'read' AND original_at IS NOT NULL ORDER BY id"
+            f"SELECT {FILM} FROM films WHERE state = 'read' AND original_at IS NOT NULL ORDER BY id"
         )
-        return [QueuedFilm(*row) for row in rows if not self.picture_path(row["sha256"]).exists()]
+        return [_queued(row) for row in rows if not self.picture_path(row["sha256"]).exists()]
+
+
+def _queued(row: sqlite3.Row) -> QueuedFilm:
+    return QueuedFilm(row["id"], row["sha256"], row["source"], bool(row["overridden"]), suspect=row["crashes"] > 0)

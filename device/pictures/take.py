@@ -17,6 +17,8 @@ from cxrbundle.phantom import draw_phantom
 from playwright.sync_api import Browser, sync_playwright
 
 PORT = 8097
+# Of the phantom: one that is flagged, and has a heat map.
+SEED = 75
 URL = f"http://127.0.0.1:{PORT}"
 TARGET = Path(__file__).parent / "page.png"
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -34,8 +36,8 @@ def running_box(folder: Path) -> Iterator[None]:
     films, camera = folder / "films", folder / "camera"
     films.mkdir()
     camera.mkdir()
-    cv2.imwrite(str(films / "phantom.png"), draw_phantom(10))
-    on_light_box = cv2.copyMakeBorder(draw_phantom(10), 120, 120, 260, 260, cv2.BORDER_CONSTANT, value=245)
+    cv2.imwrite(str(films / "phantom.png"), draw_phantom(SEED))
+    on_light_box = cv2.copyMakeBorder(draw_phantom(SEED), 120, 120, 260, 260, cv2.BORDER_CONSTANT, value=245)
     cv2.imwrite(str(camera / "1.png"), on_light_box)
     options = ["--films", str(films), "--state", str(folder / "state"), "--port", str(PORT)]
     options += ["--from-camera", "--camera", f"folder:{camera}"]

@@ -35,7 +35,7 @@ def test_a_film_is_scanned_refused_with_advice_and_the_way_leads_back(station):
     with open_page(station, **PHONE) as page:
         page.goto(f"{station.url}/scan")
         expect(page.locator("#coaching")).to_contain_text("Glare hides the film", timeout=20_000)
-        assert page.evaluate("document.getElementById('preview').naturalWidth") > 300
+        page.wait_for_function("document.getElementById('preview').naturalWidth > 300", timeout=20_000)
         expect(page.locator("#outline polygon")).to_have_attribute("points", FOUR_CORNERS)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         # What is drawn over the picture is as large as the picture.

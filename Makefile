@@ -64,7 +64,7 @@ proofs: .venv/.all  ## the slow proofs: 1,000 kills, 10,000 damaged files, full 
 	$(BIN)/python tests/slow/mutate_files.py --files 10000
 	$(BIN)/python tests/slow/fill_disk.py
 
-test-pi: .venv/.all  ## build a virtual Pi, provision it and put it through hardship; as root, hours (PI="--only NAME --cuts 3")
+test-pi: .venv/.all  ## build a virtual Pi, provision it and put it through hardship; as root, hours (PI="--only NAME --cuts 3", PI="--container trixie")
 	PYTHONPATH=tests $(BIN)/python -m virtual_pi $(PI)
 
 bench-train: .venv/.all  ## measure the speed of training on DATA; prints JSON

@@ -26,6 +26,14 @@ TOOLS = {
     "sfdisk": "fdisk",
     "age": "age",
 }
+CONTAINER_TOOLS = {
+    "systemd-nspawn": "systemd-container",
+    "slirp4netns": "slirp4netns",
+    "unshare": "util-linux",
+    "mmdebstrap": "mmdebstrap",
+    "ssh": "openssh-client",
+    "age": "age",
+}
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 
 
@@ -49,7 +57,7 @@ def run(*words: object, **options) -> str:
 
 
 def make_ready() -> None:
-    """Install what is missing and let the host run ARM64 programs.
+    """Install what is missing for the virtual Pi and let the host run ARM64 programs.
 
     Raises
     ------
@@ -57,17 +65,37 @@ def make_ready() -> None:
         If this is not root: the guest's files need their owners, the time server its port; or if the kernel may not be
         told to run ARM64 programs.
     """
+    _install(TOOLS)
+    _register_arm64()
+
+
+def make_ready_for_containers() -> None:
+    """Install what is missing for containers.
+
+    Raises
+    ------
+    Skipped
+        If this is not root, or if the host does not let it have namespaces of its own.
+    """
+    _install(CONTAINER_TOOLS)
+    try:
+        run("unshare", "--mount", "--net", "--pid", "--ipc", "--uts", "--fork", "true")
+    except HostError as err:
+        raise Skipped(f"this machine allows no containers: {err}") from err
+
+
+def _install(tools: dict[str, str]) -> None:
+    """Install the packages of the tools that are not there."""
     if os.geteuid():
         raise Skipped("the virtual Pi is built and run as root; start it so, in a container say")
     # Debian keeps mkfs and sfdisk where only root looks.
     os.environ["PATH"] += os.pathsep + "/usr/sbin:/sbin"
-    missing = sorted({package for tool, package in TOOLS.items() if not shutil.which(tool)})
+    missing = sorted({package for tool, package in tools.items() if not shutil.which(tool)})
     if missing:
         log.info("installing %s", " ".join(missing))
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
         run("apt-get", "update", "-q", env=environment)
         run("apt-get", "install", "-yq", "--no-install-recommends", *missing, env=environment)
-    _register_arm64()
 
 
 def _register_arm64() -> None:

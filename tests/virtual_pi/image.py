@@ -7,6 +7,7 @@ ten minutes of emulation: qemu is handed the kernel and an initramfs of ten line
 import hashlib
 import logging
 import os
+import platform
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -94,8 +95,8 @@ def build(bare: bool = False) -> Image:
         shutil.rmtree(image.folder, ignore_errors=True)
         image.folder.mkdir(parents=True)
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "virtual-pi", "-f", image.key)
-        _unpack_packages(image, packages)
-        _set_up(image)
+        unpack_packages(image.root, packages, SUITE, "arm64", f"--customize-hook={KERNEL_HOOK}")
+        set_up(image)
         version = _unpack_kernel(image)
         _pack_initramfs(image, version)
         _make_disks(image)
@@ -109,18 +110,40 @@ def _recipe_hash(packages: tuple[str, ...]) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
 
 
-def _unpack_packages(image: Image, packages: tuple[str, ...]) -> None:
-    """Install the packages into the folder, emulated where they bring scripts."""
-    log.info("installing %d packages and what they need into an ARM64 root", len(packages))
+def unpack_packages(root: Path, packages: tuple[str, ...], suite: str, machine: str, *options: str) -> None:
+    """Install Debian's packages into a folder, emulated where they bring scripts of another machine.
+
+    Parameters
+    ----------
+    root, packages
+        The folder and the packages.
+    suite, machine : str
+        As Debian calls them, such as "bookworm" and "arm64". The host's own sources are asked for that suite.
+    options : str
+        More options of mmdebstrap.
+    """
+    log.info("installing %d packages and what they need into a root of %s for %s", len(packages), suite, machine)
+    sources = []
+    for number, path in enumerate(_host_sources()):
+        sources.append(root.parent / f"{number}{path.suffix}")
+        sources[-1].write_text(path.read_text().replace(host_suite(), suite))
+    how = [f"--aptopt={line}" for line in APT] + [f"--dpkgopt=path-exclude={path}" for path in WITHOUT]
+    how += ["--dpkgopt=force-unsafe-io", f"--essential-hook={ESSENTIAL_HOOK}", *options]
+    how += [f"--arch={machine}", "--variant=minbase", f"--include={','.join(packages)}"]
+    run("mmdebstrap", "--quiet", *how, suite, root, *sources)
+
+
+def _host_sources() -> list[Path]:
     sources = list(Path("/etc/apt/sources.list.d").glob("*.sources"))
-    sources += [path for path in [Path("/etc/apt/sources.list")] if path.exists()]
-    options = [f"--aptopt={line}" for line in APT] + [f"--dpkgopt=path-exclude={path}" for path in WITHOUT]
-    options += ["--dpkgopt=force-unsafe-io", f"--essential-hook={ESSENTIAL_HOOK}", f"--customize-hook={KERNEL_HOOK}"]
-    options += ["--arch=arm64", "--variant=minbase", f"--include={','.join(packages)}"]
-    run("mmdebstrap", "--quiet", *options, SUITE, image.root, *sources)
+    return sources + [path for path in [Path("/etc/apt/sources.list")] if path.exists()]
 
 
-def _set_up(image: Image) -> None:
+def host_suite() -> str:
+    """Return the name of the host's Debian."""
+    return platform.freedesktop_os_release()["VERSION_CODENAME"]
+
+
+def set_up(image: Image) -> None:
     """Make the root what the Imager's first boot makes of a card: a name, the user pi with a key, DHCP, ssh."""
     root = image.root
     files = {

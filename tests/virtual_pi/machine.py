@@ -46,6 +46,11 @@ class Machine:
         self.qmp: Qmp | None = None
         self._process: subprocess.Popen | None = None
 
+    @property
+    def process_log(self) -> Path:
+        """What the process that runs the machine says."""
+        return self.folder / "qemu.log"
+
     def disk(self, name: str) -> Path:
         """Return the file of a disk, "root" or "data"."""
         return self.folder / f"{name}.qcow2"
@@ -100,7 +105,7 @@ class Machine:
             f"unix:{monitor},server=on,wait=off",
             *options,
         ]
-        with (self.folder / "qemu.log").open("w") as said:
+        with self.process_log.open("w") as said:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         wait_until(monitor.exists, 60, "qemu opens its monitor", self._assert_on)
         self.qmp = Qmp(monitor)
@@ -146,13 +151,7 @@ class Machine:
 
     def _assert_on(self) -> None:
         if self._process.poll() is not None:
-            raise HostError(f"qemu ended: {(self.folder / 'qemu.log').read_text()[-500:]}")
-
-    @property
-    def memory_mb(self) -> int:
-        """Resident memory of the qemu process, in MiB."""
-        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) >> 10 for line in lines if line.startswith("VmRSS"))
+            raise HostError(f"{self.process_log.stem} ended: {self.process_log.read_text()[-500:]}")
 
     # --- snapshots
 

@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from virtual_pi.host import HostError, run
 from virtual_pi.image import Image
 from virtual_pi.machine import Machine
@@ -23,6 +25,9 @@ SHIPPED_KEY = REPOSITORY / "models/keys/cxr-demo.pub"
 # Emulated services take their time; the box itself allows three minutes.
 HEALTH_SECONDS = 900
 PLAY_SECONDS = 5400
+# What a Pi has and a container lacks: a data partition, which is small here, and a camera.
+PI = {"cxrbox_data_device": "LABEL=cxrbox-data", "cxrbox_camera": "/dev/video0"}
+PI |= {"cxrbox_settings": {"retention_free_mb": 64}}
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,8 @@ class Play:
     @property
     def sentence(self) -> str:
         """What a play that refused said: the message of its last failure, in one line."""
-        messages = re.findall(
-            r"^\s*(?:msg|\"msg\"): (.*(?:\n(?!\S).*)*?)(?=\n\s*\w+: |\n\n|\nPLAY|\Z)", self.said, re.MULTILINE
-        )
-        return re.sub(r"\s+", " ", messages[-1]).strip(" >|-'\"") if messages else self.said[-300:]
+        failures = re.findall(rf"^(?:fatal|failed): \[{HOST}\].*=> *\n((?:(?:[ \t].*)?\n)+)", self.said, re.MULTILINE)
+        return " ".join(yaml.safe_load(failures[-1])["msg"].split()) if failures else self.said[-300:]
 
 
 class Workstation:
@@ -74,10 +77,15 @@ class Workstation:
     ----------
     image : Image
         Its ssh keys are known.
+    lane, machine : str
+        The system of the box and its processor, as `make offline-bundle` calls them.
+    variables : dict
+        Of the inventory, beside what holds for every box here.
     """
 
-    def __init__(self, image: Image):
-        self.image, self.folder = image, WORK / "workstation"
+    def __init__(self, image: Image, lane: str, machine: str, variables: dict):
+        self.image, self.lane, self.machine, self.variables = image, lane, machine, variables
+        self.folder = WORK / f"workstation-{lane}-{machine}"
         self.offline = self.folder / "offline"
         self.known_hosts = self.folder / "known_hosts"
         self.signing_key = self.folder / "site"
@@ -91,7 +99,7 @@ class Workstation:
         if not self.age_key.exists():
             run("age-keygen", "-o", self.age_key)
         keys = (SHIPPED_KEY, self.signing_key.with_suffix(".pub"))
-        build = [sys.executable, ANSIBLE / "offline/build.py", "--lane", "bookworm", "--machine", "aarch64"]
+        build = [sys.executable, ANSIBLE / "offline/build.py", "--lane", self.lane, "--machine", self.machine]
         run(*build, "--bundle", SHIPPED, "--key", *keys, "-o", self.offline, cwd=REPOSITORY)
 
     @property
@@ -99,16 +107,12 @@ class Workstation:
         """The public half of the key that opens backups."""
         return run("age-keygen", "-y", self.age_key).strip()
 
-    def variables(self) -> dict:
-        """Return what the inventory says of every virtual Pi."""
-        return {
+    def all_variables(self) -> dict:
+        """Return what the inventory says of every box."""
+        return self.variables | {
             "cxrbox_offline": str(self.offline),
-            "cxrbox_data_device": "LABEL=cxrbox-data",
             "cxrbox_time_servers": [TIME_SERVER],
             "cxrbox_allow_outgoing": [{"protocol": "udp", "port": 123, "to": TIME_SERVER}],
-            "cxrbox_camera": "/dev/video0",
-            # The data partition is small.
-            "cxrbox_settings": {"retention_free_mb": 64},
             "cxrbox_health_seconds": HEALTH_SECONDS,
             "cxrbox_backup_recipients": [self.recipient],
         }
@@ -124,7 +128,7 @@ class Workstation:
             "ansible_ssh_private_key_file": str(self.image.key),
             "ansible_ssh_common_args": f"-o UserKnownHostsFile={self.known_hosts} -o HostKeyAlgorithms=ssh-ed25519",
         }
-        told = {"boxes": {"hosts": {HOST: access}, "vars": self.variables() | variables}}
+        told = {"boxes": {"hosts": {HOST: access}, "vars": self.all_variables() | variables}}
         path = self.folder / "inventory.yml"
         # JSON is YAML.
         path.write_text(json.dumps(told, indent=2))

@@ -1,4 +1,4 @@
-"""The first steps: boot a fresh card, provision it, provision it again, and lay its disks aside."""
+"""The first steps: boot a fresh system, provision it, provision it again, and switch it off in order."""
 
 import shutil
 from argparse import Namespace
@@ -29,7 +29,7 @@ def provision(workstation: Workstation, report: Report, options: Namespace) -> d
     image = workstation.image
     machine = Machine(image, FOLDER, {"root": image.disk, "data": image.data})
     try:
-        _steps(machine, workstation, report, options)
+        make_a_box(machine, workstation, report, options.stock)
     finally:
         machine.stop()
     if not report.all_well:
@@ -38,24 +38,24 @@ def provision(workstation: Workstation, report: Report, options: Namespace) -> d
     return disks
 
 
-def _steps(machine: Machine, workstation: Workstation, report: Report, options: Namespace) -> None:
-    with report.step("the fresh card boots and lets pi in") as facts:
+def make_a_box(machine: Machine, workstation: Workstation, report: Report, stock: bool) -> None:
+    """Let the playbook make a box of a fresh machine, twice, and switch it off; a step that fails ends it."""
+    with report.step("the fresh system boots and lets pi in"):
         machine.boot()
-        facts["memory"] = f"{machine.memory_mb} MiB"
     if not report.all_well:
         return
     inventory = workstation.inventory(machine)
     with report.step("site.yml --check works on a fresh host"):
-        workstation.play("site.yml", inventory, "--check", stock=options.stock).assert_done()
+        workstation.play("site.yml", inventory, "--check", stock=stock).assert_done()
     with report.step("site.yml makes a box of it") as facts:
-        play = workstation.play("site.yml", inventory, stock=options.stock)
+        play = workstation.play("site.yml", inventory, stock=stock)
         play.assert_done()
         facts["changed"] = play.count("changed")
         Box(machine).wait_until_up()
     if not report.all_well:
         return
     with report.step("site.yml run again changes nothing") as facts:
-        play = workstation.play("site.yml", inventory, stock=options.stock)
+        play = workstation.play("site.yml", inventory, stock=stock)
         play.assert_done()
         facts["changed"] = play.count("changed")
         assert not facts["changed"], f"the second run changed {facts['changed']} things: {play.changed}"

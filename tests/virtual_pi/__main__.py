@@ -70,11 +70,11 @@ def _play_virtual_pi(report: Report, options: argparse.Namespace) -> None:
             built = image.build(options.bare)
         if not report.all_well:
             return
-        workstation = Workstation(built, image.SUITE, "aarch64", PI)
-        disks = provision(workstation, report, options)
+        workstation = Workstation([image.SUITE], "aarch64", PI)
+        disks = provision(built, workstation, report, options)
         if disks is None:
             return
-        lab = Lab(workstation, disks, options)
+        lab = Lab(built, workstation, disks, options)
         stack.callback(lab.end)
         for scenario in SCENARIOS:
             if not options.only or scenario.name in options.only:

@@ -8,11 +8,13 @@ import platform
 import shutil
 import socket
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 from virtual_pi import films, host
 from virtual_pi.box import Box
-from virtual_pi.image import HEAVY, LITE, Image, set_up, unpack_packages
+from virtual_pi.fleet import update_fleet
+from virtual_pi.image import LITE, Image, set_up, unpack_packages
 from virtual_pi.machine import OFF_SECONDS, Machine, wait_until
 from virtual_pi.packets import assert_none_stray
 from virtual_pi.places import WORK
@@ -36,27 +38,33 @@ STOP = {
 
 
 def play_containers(lanes: list[str], report: Report) -> None:
-    """Make a box of a fresh container of each lane, and let it read after it was switched off and on."""
+    """Make a box of a fresh container of each lane, let it read when it was off and on again, and update them all."""
     with report.step("the host has its tools, and allows containers"):
         host.make_ready_for_containers()
-    for lane in lanes if report.all_well else []:
-        with report.step(f"a system of {lane} is built from Debian's packages, or is still there"):
-            image = build_root(lane)
-        if not report.all_well:
-            return
-        workstation = Workstation(image, lane, platform.machine(), {"cxrbox_allow_x86": True})
-        with report.step("the offline folder is built, with the site's own key"):
-            workstation.prepare()
-        if not report.all_well:
-            return
-        container = Container(image, WORK / f"contained-{lane}")
-        try:
-            # Ansible's own way of running tasks is quick enough here, and it is an admin's.
-            make_a_box(container, workstation, report, stock=True)
-            if report.all_well:
-                _read(container, report)
-        finally:
-            container.stop()
+    if not report.all_well:
+        return
+    workstation = Workstation(lanes, platform.machine(), {"cxrbox_allow_x86": True})
+    with report.step("the offline folder is built, with the site's own key"):
+        workstation.prepare()
+    with ExitStack() as stack:
+        boxes = {lane: _provisioned(lane, workstation, report, stack) for lane in lanes if report.all_well}
+        if report.all_well:
+            update_fleet(boxes, workstation, report)
+
+
+def _provisioned(lane: str, workstation: Workstation, report: Report, stack: ExitStack) -> "Container | None":
+    """Return a container of a lane that reads, None where a step failed; it is stopped when the stack is left."""
+    with report.step(f"a system of {lane} is built from Debian's packages, or is still there"):
+        image = build_root(lane)
+    if not report.all_well:
+        return None
+    container = Container(image, WORK / f"contained-{lane}")
+    stack.callback(container.stop)
+    # Ansible's own way of running tasks is quick enough here, and it is an admin's.
+    make_a_box(container, workstation, report, stock=True)
+    if report.all_well:
+        _read(container, report)
+    return container
 
 
 def _read(container: "Container", report: Report) -> None:
@@ -73,13 +81,13 @@ def _read(container: "Container", report: Report) -> None:
 
 
 def build_root(lane: str) -> Image:
-    """Return a fresh system of a lane, "bookworm" or "trixie"; it has no kernel and no disk."""
+    """Return a fresh system of a lane, "bookworm" or "trixie"; without kernel, disk, and what the playbook brings."""
     image = Image(WORK / f"container-{lane}")
     if not (image.folder / "done").exists():
         shutil.rmtree(image.folder, ignore_errors=True)
         image.folder.mkdir(parents=True)
         host.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", image.key)
-        unpack_packages(image.root, LITE + HEAVY, lane, DEBIAN_MACHINES[platform.machine()])
+        unpack_packages(image.root, LITE, lane, DEBIAN_MACHINES[platform.machine()])
         set_up(image)
         (image.root / "etc/fstab").write_text("")
         for name, text in STOP.items():

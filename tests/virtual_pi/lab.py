@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from virtual_pi.box import Box
+from virtual_pi.image import Image
 from virtual_pi.machine import Machine
 from virtual_pi.packets import assert_none_stray
 from virtual_pi.places import WORK
@@ -22,6 +23,7 @@ class Lab:
 
     Parameters
     ----------
+    image : Image
     workstation : Workstation
     disks : dict of str to Path
         The disks of a provisioned box that is switched off.
@@ -29,9 +31,8 @@ class Lab:
         Of the command line.
     """
 
-    def __init__(self, workstation: Workstation, disks: dict[str, Path], options: Namespace):
-        self.workstation, self.disks, self.options = workstation, disks, options
-        self.image = workstation.image
+    def __init__(self, image: Image, workstation: Workstation, disks: dict[str, Path], options: Namespace):
+        self.image, self.workstation, self.disks, self.options = image, workstation, disks, options
         self.folder = WORK / "scenario"
         self._standing: Box | None = None
         self._packets: Counter[str] = Counter()

@@ -7,13 +7,13 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from virtual_pi.host import HostError, run
-from virtual_pi.image import Image
 from virtual_pi.machine import Machine
 from virtual_pi.places import ANSIBLE, BIN, REPOSITORY, WORK
 
@@ -47,17 +47,17 @@ class Play:
     said: str
     seconds: float
 
-    def count(self, what: str) -> int:
+    def count(self, what: str, host: str = HOST) -> int:
         """Return a figure of the recap, such as "changed"."""
-        found = re.search(rf"^{HOST}\s.*\b{what}=(\d+)", self.said, re.MULTILINE)
+        found = re.search(rf"^{host}\s.*\b{what}=(\d+)", self.said, re.MULTILINE)
         assert found, f"the play has no recap: {self.said[-1500:]}"
         return int(found.group(1))
 
     @property
     def changed(self) -> str:
-        """The tasks that changed something."""
+        """The tasks that changed something, on any box."""
         tasks = re.split(r"^(?:TASK|RUNNING HANDLER) \[", self.said, flags=re.MULTILINE)[1:]
-        return ", ".join(task.partition("]")[0] for task in tasks if f"\nchanged: [{HOST}" in task)
+        return ", ".join(task.partition("]")[0] for task in tasks if "\nchanged: [" in task)
 
     def assert_done(self) -> None:
         """Assert that nothing failed."""
@@ -66,7 +66,7 @@ class Play:
     @property
     def sentence(self) -> str:
         """What a play that refused said: the message of its last failure, in one line."""
-        failures = re.findall(rf"^(?:fatal|failed): \[{HOST}\].*=> *\n((?:(?:[ \t].*)?\n)+)", self.said, re.MULTILINE)
+        failures = re.findall(r"^(?:fatal|failed): \[.*=> *\n((?:(?:[ \t].*)?\n)+)", self.said, re.MULTILINE)
         return " ".join(yaml.safe_load(failures[-1])["msg"].split()) if failures else self.said[-300:]
 
 
@@ -75,17 +75,16 @@ class Workstation:
 
     Parameters
     ----------
-    image : Image
-        Its ssh keys are known.
-    lane, machine : str
-        The system of the box and its processor, as `make offline-bundle` calls them.
+    lanes : sequence of str
+    machine : str
+        The systems of the boxes and their processor, as `make offline-bundle` calls them.
     variables : dict
         Of the inventory, beside what holds for every box here.
     """
 
-    def __init__(self, image: Image, lane: str, machine: str, variables: dict):
-        self.image, self.lane, self.machine, self.variables = image, lane, machine, variables
-        self.folder = WORK / f"workstation-{lane}-{machine}"
+    def __init__(self, lanes: Sequence[str], machine: str, variables: dict):
+        self.lanes, self.machine, self.variables = lanes, machine, variables
+        self.folder = WORK / f"workstation-{machine}"
         self.offline = self.folder / "offline"
         self.known_hosts = self.folder / "known_hosts"
         self.signing_key = self.folder / "site"
@@ -99,7 +98,7 @@ class Workstation:
         if not self.age_key.exists():
             run("age-keygen", "-o", self.age_key)
         keys = (SHIPPED_KEY, self.signing_key.with_suffix(".pub"))
-        build = [sys.executable, ANSIBLE / "offline/build.py", "--lane", self.lane, "--machine", self.machine]
+        build = [sys.executable, ANSIBLE / "offline/build.py", "--lane", *self.lanes, "--machine", self.machine]
         run(*build, "--bundle", SHIPPED, "--key", *keys, "-o", self.offline, cwd=REPOSITORY)
 
     @property
@@ -119,16 +118,16 @@ class Workstation:
 
     def inventory(self, machine: Machine, known: bool = True, **variables: object) -> Path:
         """Write an inventory with one machine; what is given here wins."""
-        key = (self.image.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text()
-        self.known_hosts.write_text(f"[127.0.0.1]:{machine.ssh_port} {key}" if known else "")
-        access = {
-            "ansible_host": "127.0.0.1",
-            "ansible_port": machine.ssh_port,
-            "ansible_user": "pi",
-            "ansible_ssh_private_key_file": str(self.image.key),
-            "ansible_ssh_common_args": f"-o UserKnownHostsFile={self.known_hosts} -o HostKeyAlgorithms=ssh-ed25519",
+        return self.fleet({HOST: machine}, known, **variables)
+
+    def fleet(self, machines: dict[str, Machine], known: bool = True, **variables: object) -> Path:
+        """Write an inventory with machines by their names; what is given here wins."""
+        self.known_hosts.write_text("".join(map(_host_key, machines.values())) if known else "")
+        options = f"-o UserKnownHostsFile={self.known_hosts} -o HostKeyAlgorithms=ssh-ed25519"
+        hosts = {name: _access(machine) for name, machine in machines.items()}
+        told = {
+            "boxes": {"hosts": hosts, "vars": self.all_variables() | {"ansible_ssh_common_args": options} | variables}
         }
-        told = {"boxes": {"hosts": {HOST: access}, "vars": self.all_variables() | variables}}
         path = self.folder / "inventory.yml"
         # JSON is YAML.
         path.write_text(json.dumps(told, indent=2))
@@ -160,6 +159,22 @@ class Workstation:
                 timeout=PLAY_SECONDS, check=False,
             )  # fmt: skip
         return Play(done.returncode, log.read_text(), time.monotonic() - started)
+
+
+def _host_key(machine: Machine) -> str:
+    """Return the line of known_hosts for a machine."""
+    key = (machine.image.root / "etc/ssh/ssh_host_ed25519_key.pub").read_text()
+    return f"[127.0.0.1]:{machine.ssh_port} {key}"
+
+
+def _access(machine: Machine) -> dict:
+    """Return how Ansible reaches a machine."""
+    return {
+        "ansible_host": "127.0.0.1",
+        "ansible_port": machine.ssh_port,
+        "ansible_user": "pi",
+        "ansible_ssh_private_key_file": str(machine.image.key),
+    }
 
 
 def _mitogen() -> dict[str, str]:

@@ -5,6 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from virtual_pi.box import Box
+from virtual_pi.image import Image
 from virtual_pi.machine import Machine
 from virtual_pi.packets import count_from_now_on
 from virtual_pi.places import WORK
@@ -15,7 +16,7 @@ FOLDER = WORK / "provisioned"
 DISKS = ("root", "data")
 
 
-def provision(workstation: Workstation, report: Report, options: Namespace) -> dict[str, Path] | None:
+def provision(image: Image, workstation: Workstation, report: Report, options: Namespace) -> dict[str, Path] | None:
     """Return the disks of a box that the playbook made and that is switched off; None where a step failed."""
     done = FOLDER / "done"
     disks = {name: FOLDER / f"{name}.qcow2" for name in DISKS}
@@ -23,10 +24,9 @@ def provision(workstation: Workstation, report: Report, options: Namespace) -> d
         workstation.prepare()
     if not report.all_well:
         return None
-    if options.keep and done.exists() and done.read_text() == workstation.image.folder.name:
+    if options.keep and done.exists() and done.read_text() == image.folder.name:
         return disks
     shutil.rmtree(FOLDER, ignore_errors=True)
-    image = workstation.image
     machine = Machine(image, FOLDER, {"root": image.disk, "data": image.data})
     try:
         make_a_box(machine, workstation, report, options.stock)

@@ -15,17 +15,32 @@ link() {
     mv -T "/opt/cxrbox/$1.new" "/opt/cxrbox/$1"
 }
 
+# Where a file of a release's folder systemd/ goes.
+place() {
+    case $1 in
+        udev/*) echo /etc/udev/rules.d ;;
+        tmpfiles/*) echo /etc/tmpfiles.d ;;
+        journald/*) echo /etc/systemd/journald.conf.d ;;
+        system/*) echo /etc/systemd/system.conf.d ;;
+        libexec/*) echo /usr/local/lib/cxrbox ;;
+        *) echo /etc/systemd/system ;;
+    esac
+}
+
+files_of() { find "$1/systemd" -type f -printf '%P\n'; }
+
+# What the other release brought and this one has no more.
+remove_units() {
+    files_of "$current" | while read -r file; do
+        if [ -e "$1/systemd/$file" ]; then continue; fi
+        case $file in *.service | *.timer) systemctl --quiet disable --now "$file" || true ;; esac
+        rm -f "$(place "$file")/$(basename "$file")"
+    done
+}
+
 install_units() {
-    find "$1/systemd" -type f | while read -r file; do
-        case $file in
-            */udev/*) to=/etc/udev/rules.d ;;
-            */tmpfiles/*) to=/etc/tmpfiles.d ;;
-            */journald/*) to=/etc/systemd/journald.conf.d ;;
-            */system/*) to=/etc/systemd/system.conf.d ;;
-            */libexec/*) to=/usr/local/lib/cxrbox ;;
-            *) to=/etc/systemd/system ;;
-        esac
-        install -D -p -m "$(stat -c %a "$file")" "$file" "$to/$(basename "$file")"
+    files_of "$1" | while read -r file; do
+        install -D -p -m "$(stat -c %a "$1/systemd/$file")" "$1/systemd/$file" "$(place "$file")/$(basename "$file")"
     done
     systemd-tmpfiles --create /etc/tmpfiles.d/cxrbox.conf
     if [ -S /run/udev/control ]; then udevadm control --reload; fi
@@ -55,6 +70,7 @@ mv /etc/cxrbox/box.toml.part /etc/cxrbox/box.toml
 if [ -n "$current" ] && [ "$current" != "$folder" ]; then
     link previous "releases/$(basename "$current")"
 fi
+if [ -n "$current" ]; then remove_units "$folder"; fi
 install_units "$folder"
 link current "releases/$1"
 

@@ -91,6 +91,7 @@ class Desk:
         self._watch.check(reader.body)
         self._undrawn = store.without_picture()
         self._filing = Filing(store.state)
+        self._outcome: Outcome | None = None
         self._ahead = Ahead(settings.dicom_identity)
         # What came with the queue is read once; where it is empty there is time to look again.
         self._unshifted: deque[tuple[int, Again]] = deque(maxlen=MOST_UNSHIFTED)
@@ -104,13 +105,13 @@ class Desk:
         self._filing.check()
         self._prove_in_time()
         self._tell()
+        film = None if self.unfit or self._undrawn else self.store.claim(self._ahead.film)
+        self._hand_over()
         if self.unfit:
             return False
         if self._undrawn:
             self._redraw(self._undrawn.pop())
-            return True
-        film = self.store.claim(self._ahead.film)
-        if film:
+        elif film:
             self._read_in_time(film)
         elif self._unshifted:
             self._filing.wait()
@@ -122,7 +123,19 @@ class Desk:
 
     def close(self) -> None:
         """File what was read, and end."""
+        self._hand_over()
         self._filing.close()
+
+    def _set_aside(self, outcome: Outcome) -> None:
+        """Keep an outcome until the next film is claimed: a claim would wait for the filing."""
+        self._hand_over()
+        self._outcome = outcome
+
+    def _hand_over(self) -> None:
+        """Have the outcome that was set aside filed, where there is one."""
+        outcome, self._outcome = self._outcome, None
+        if outcome:
+            self._filing.put(outcome)
 
     def _prove_in_time(self) -> None:
         """Read the golden films where that is due; a body that fails them reads no film until it passes again."""
@@ -197,7 +210,7 @@ class Desk:
             log.info("film %d refused: %s", film.id, refusal.code)
             self._draw(film, None, shown)
 
-        self._filing.put(Outcome(keep, then))
+        self._set_aside(Outcome(keep, then))
 
     def _keep(
         self,
@@ -218,7 +231,7 @@ class Desk:
             log.info("film %d read in %.0f ms", film.id, milliseconds)
             self._draw(film, *pictures)
 
-        self._filing.put(Outcome(keep, then))
+        self._set_aside(Outcome(keep, then))
         self._unshifted.append((film.id, reading.again))
 
     def _redraw(self, film: QueuedFilm) -> None:

@@ -19,7 +19,7 @@ from virtual_pi.machine import OFF_SECONDS, Machine, wait_until
 from virtual_pi.packets import assert_none_stray
 from virtual_pi.places import WORK
 from virtual_pi.provision import Workstation
-from virtual_pi.report import Report
+from virtual_pi.report import Report, Skipped
 from virtual_pi.setting_up import make_a_box
 
 LANES = ("bookworm", "trixie")
@@ -29,7 +29,8 @@ DEBIAN_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 ADDRESS, NETWORK_CARD = "10.0.2.100", "tap0"
 # A newer systemd starts on a host whose cgroups are old only if it is told to.
 LEGACY = "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"
-
+# The host's systemd, if it has one, need not know of the container.
+NSPAWN = ("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network")
 # Where they are old, systemd in a container is not told that a session has ended.
 STOP = {
     "system.conf.d": "[Manager]\nDefaultTimeoutStopSec=10s\n",
@@ -56,6 +57,8 @@ def _provisioned(lane: str, workstation: Workstation, report: Report, stack: Exi
     """Return a container of a lane that reads, None where a step failed; it is stopped when the stack is left."""
     with report.step(f"a system of {lane} is built from Debian's packages, or is still there"):
         image = build_root(lane)
+    with report.step(f"this machine lets {lane} run in a container"):
+        _try(image)
     if not report.all_well:
         return None
     container = Container(image, WORK / f"contained-{lane}")
@@ -78,6 +81,14 @@ def _read(container: "Container", report: Report) -> None:
         box.assert_sound(wanted)
         facts["films"] = len(wanted)
         facts["packets"] = {what: count for what, count in assert_none_stray(container).items() if count}
+
+
+def _try(image: Image) -> None:
+    """Run a program in the system, or skip what follows."""
+    try:
+        host.run(*NSPAWN, f"--directory={image.root}", "true")
+    except host.HostError as err:
+        raise Skipped(f"this machine allows no systemd container: {err}") from err
 
 
 def build_root(lane: str) -> Image:
@@ -130,8 +141,8 @@ class Container(Machine):
 
     def switch_on(self) -> None:
         """Start the container and connect it: it reaches what the host does, and the host its ssh and its page."""
-        command = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--private-network", "--boot"]
-        command += [f"--directory={self.root_folder}", f"--machine={self.image.folder.name}", f"--setenv={LEGACY}"]
+        command = [*NSPAWN, "--boot", f"--directory={self.root_folder}", f"--machine={self.image.folder.name}"]
+        command += [f"--setenv={LEGACY}"]
         with self.process_log.open("w") as said:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         pid = wait_until(self._first_process, 60, "systemd starts in the container", self._assert_on)
@@ -154,8 +165,9 @@ class Container(Machine):
         self._hang_up()
         self._process.wait(OFF_SECONDS)
         self._process = None
-        self._network.kill()
-        self._network.wait()
+        if self._network:
+            self._network.kill()
+            self._network.wait()
 
 
 def _forward(control: Path, here: int, there: int) -> None:

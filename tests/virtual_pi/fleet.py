@@ -1,8 +1,10 @@
 """A fleet that is updated: one box after the other, and none after the first that fails."""
 
+import json
 import re
 import shutil
 import sys
+import tarfile
 from pathlib import Path
 
 from virtual_pi import films
@@ -16,6 +18,8 @@ from virtual_pi.report import Report
 # What a release brings, and which one is in force.
 _IN_FORCE = "readlink /opt/cxrbox/current; find /etc/systemd/system -name 'cxrbox*' -type f | sort | xargs sha256sum"
 _RELEASES = "ls /opt/cxrbox/releases"
+# Of a patient, as a film's file may bear it.
+NAME = "Mustermann-Erika"
 # Seconds; a box that is well reads after five.
 HEALTH_SECONDS = 30
 
@@ -34,6 +38,8 @@ def update_fleet(machines: dict[str, Machine], workstation: Workstation, report:
         _assert_all_read(machines, first=520)
     with report.step("status.yml shows every box and the release it runs"):
         _show(machines, workstation)
+    with report.step("diagnose.yml gathers what every box says, and no name") as told:
+        told["files"] = _gather(machines, workstation)
 
 
 def _fail(machines: dict[str, Machine], workstation: Workstation) -> str:
@@ -67,6 +73,28 @@ def _show(machines: dict[str, Machine], workstation: Workstation) -> None:
     for name, machine in machines.items():
         release = Path(machine.root("readlink /opt/cxrbox/current").strip()).name
         assert re.search(rf"^\s*{name}\s+{re.escape(release)}\s", table, re.MULTILINE), f"{name}: {table[-2000:]}"
+
+
+def _gather(machines: dict[str, Machine], workstation: Workstation) -> int:
+    """Gather the archives of all boxes, each of which read a film with a name; return how many files they hold."""
+    folder = workstation.folder / "diagnoses"
+    shutil.rmtree(folder, ignore_errors=True)
+    [film] = films.some(1, first=530).values()
+    for machine in machines.values():
+        Box(machine).lay({f"{NAME}.png": film})
+        [shown] = Box(machine).wait_for_films({NAME: film}).values()
+        assert NAME in shown["name"], "the page does not show the name"
+    workstation.play("diagnose.yml", workstation.fleet(machines), "-e", f"diagnose_folder={folder}").assert_done()
+    files = 0
+    for name in machines:
+        [path] = folder.glob(f"{name}-*.tar.gz")
+        with tarfile.open(path) as archive:
+            said = {member.name: archive.extractfile(member).read() for member in archive if member.isfile()}
+        assert not [member for member, content in said.items() if NAME.encode() in content], "a name is in the archive"
+        assert json.loads(said["./health.json"])["bundle"], "the archive has no word of the page"
+        assert b"cxrbox-reader" in said["./journal.txt"] and b"retention_days" in said["./settings.txt"]
+        files += len(said)
+    return files
 
 
 def _update(machines: dict[str, Machine], workstation: Workstation, offline: Path) -> Play:

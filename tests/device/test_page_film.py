@@ -2,7 +2,8 @@
 
 import pytest
 from cxrbox.store import Store
-from page_browser import DESKTOP, LonePage, open_page, post
+from cxrbundle.labels import FINDINGS
+from page_browser import DESKTOP, PHONE, LonePage, open_page, post
 from page_films import lay_photograph, lay_refusal, lay_result, take
 from playwright.sync_api import expect
 from running_box import free_port
@@ -177,3 +178,12 @@ def test_a_finding_is_chosen_with_the_keyboard_alone(lone, store, page):
     page.locator("a.pick", has_text="Hernia").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#which")).to_have_text("Hernia")
+
+
+def test_a_list_of_films_with_every_finding_flagged_fits_a_phone(lone, store):
+    film = lay_result(store, take(store))
+    store.add_stability(film, list(FINDINGS))
+    with open_page(lone, **PHONE) as phone:
+        phone.goto(lone.url)
+        expect(phone.locator(f"#film-{film} .short")).to_have_count(5)
+        assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]

@@ -180,10 +180,11 @@ def test_a_finding_is_chosen_with_the_keyboard_alone(lone, store, page):
     expect(page.locator("#which")).to_have_text("Hernia")
 
 
-def test_a_list_of_films_with_every_finding_flagged_fits_a_phone(lone, store):
+def test_a_list_of_films_with_every_finding_flagged_fits_a_phone(lone, store, page):
     film = lay_result(store, take(store))
     store.add_stability(film, list(FINDINGS))
-    with open_page(lone, **PHONE) as phone:
-        phone.goto(lone.url)
-        expect(phone.locator(f"#film-{film} .short")).to_have_count(5)
-        assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
+    page.set_viewport_size(PHONE["viewport"])
+    page.goto(lone.url)
+    expect(page.locator(f"#film-{film} .short")).to_have_count(5)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
+    page.set_viewport_size(DESKTOP["viewport"])

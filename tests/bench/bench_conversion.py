@@ -40,6 +40,8 @@ def open_onnx(path: Path, film: np.ndarray, threads: int):
     """Return a function that reads the film once."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    # Its threads would go on turning while the next body reads.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     pixels = np.ascontiguousarray(scale_film(film, 1 / 128, 127).transpose(0, 3, 1, 2))
     name = session.get_inputs()[0].name

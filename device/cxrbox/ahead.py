@@ -1,4 +1,4 @@
-"""Decoding the film that comes next while another is read: one core decodes, the other runs the body."""
+"""Decoding the films that come next while one is read: decoding a film as hospitals keep it is most of the work."""
 
 import time
 from concurrent.futures import Future
@@ -28,36 +28,51 @@ class Decoded:
     patient_id: str | None
     milliseconds: float
 
+    @property
+    def size(self) -> int:
+        """The bytes of its pixels."""
+        return self.film.grey.nbytes + (0 if self.film.colour is None else self.film.colour.nbytes)
+
 
 class Ahead:
-    """Decodes at most one film beside the one that is read; no other thread may decode while it does.
+    """Decodes films beside the one that is read, each on a thread; no other thread may decode while it does.
 
-    Nothing rests on it: a film that could not be decoded beside another one is decoded again with nothing beside it,
-    and only what comes of that counts.
+    Nothing rests on it: a film that could not be decoded beside others is decoded again with nothing beside it, and
+    only what comes of that counts.
 
     Parameters
     ----------
     with_patient_id : bool
         Whether to read from a DICOM header whom it shows.
+    most : int
+        Films that may be decoded, or wait decoded, at once.
+    memory : int
+        Bytes that those may take; films that come together are taken to be as large as the last one.
     """
 
-    def __init__(self, with_patient_id: bool):
+    def __init__(self, with_patient_id: bool, most: int, memory: int):
         self._with_patient_id = with_patient_id
-        self._next: tuple[int, Future[Decoded | None]] | None = None
+        self._most, self._memory, self._last = most, memory, 1
+        self._begun: dict[int, Future[Decoded | None]] = {}
 
     @property
-    def film(self) -> int | None:
-        """The number of the film that is decoded, or was; None where there is none."""
-        return self._next and self._next[0]
+    def most(self) -> int:
+        """How many films there is room for, one at least."""
+        return max(1, min(self._most, self._memory // self._last))
+
+    @property
+    def first(self) -> int | None:
+        """The number of the film that was begun first; None where none is decoded."""
+        return next(iter(self._begun), None)
 
     def begin(self, film: int, path: Path) -> None:
-        """Begin to decode a film, on a thread that keeps nobody from ending."""
-        decoded: Future[Decoded | None] = Future()
-        self._next = film, decoded
-        Thread(target=self._answer, args=(decoded, path), name="decoding", daemon=True).start()
+        """Begin to decode a film, unless that was begun, on a thread that keeps nobody from ending."""
+        if film not in self._begun:
+            decoded = self._begun[film] = Future()
+            Thread(target=self._answer, args=(decoded, path), name="decoding", daemon=True).start()
 
     def take(self, film: int, path: Path) -> Decoded:
-        """Return a film decoded; what was begun for another one is waited for and dropped.
+        """Return a film decoded; where that was not begun, or failed, all that was begun is waited for and dropped.
 
         Raises
         ------
@@ -66,13 +81,19 @@ class Ahead:
         MemoryError
             If decoding it, and nothing else, takes more memory than there is.
         """
-        wanted, decoded = self.film == film, self.drop()
-        return decoded if wanted and decoded else self._decode(path)
+        begun = self._begun.pop(film, None)
+        decoded = begun and begun.result()
+        if not decoded:
+            self.drop()
+            decoded = self._decode(path)
+        self._last = decoded.size
+        return decoded
 
-    def drop(self) -> Decoded | None:
-        """Wait until nothing is decoded, and forget it; return what came of it, None where that was nothing."""
-        begun, self._next = self._next, None
-        return begun and begun[1].result()
+    def drop(self) -> None:
+        """Wait until nothing is decoded, and forget what came of it."""
+        while self._begun:
+            _, decoded = self._begun.popitem()
+            decoded.result()
 
     def _decode(self, path: Path) -> Decoded:
         started = time.perf_counter()

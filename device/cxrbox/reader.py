@@ -16,6 +16,7 @@ import numpy as np
 from cxrbundle.errors import BundleError
 
 from cxrbox.ahead import Ahead
+from cxrbox.bodies.cpu import usable_threads
 from cxrbox.bodies.golden import GoldenWatch
 from cxrbox.decoding.film import DecodedFilm, decode_film
 from cxrbox.errors import BackendError, BoxError, RefusedError
@@ -37,6 +38,8 @@ START_SECONDS = 120.0
 PICTURE_SIDE = 1024
 # Of mallopt(3), and from how many bytes on memory is taken for one purpose only.
 M_MMAP_THRESHOLD, LARGE = -3, 4 << 20
+# One part in so many of the reader's memory may hold films that wait decoded; decoding takes a few times as much.
+DECODED_SHARE = 8
 # Films that wait to be looked at again, moved a little; of a long queue only the last ones are.
 MOST_UNSHIFTED = 64
 
@@ -92,7 +95,8 @@ class Desk:
         self._undrawn = store.without_picture()
         self._filing = Filing(store.state)
         self._outcome: Outcome | None = None
-        self._ahead = Ahead(settings.dicom_identity)
+        waiting_bytes = (settings.memory_mb << 20) // DECODED_SHARE
+        self._ahead = Ahead(settings.dicom_identity, usable_threads(settings.threads), waiting_bytes)
         # What came with the queue is read once; where it is empty there is time to look again.
         self._unshifted: deque[tuple[int, Again]] = deque(maxlen=MOST_UNSHIFTED)
         log.info("reading with %s (%s) on %s", reader.bundle.title, reader.trust, reader.body.backend)
@@ -105,7 +109,7 @@ class Desk:
         self._filing.check()
         self._prove_in_time()
         self._tell()
-        film = None if self.unfit or self._undrawn else self.store.claim(self._ahead.film)
+        film = None if self.unfit or self._undrawn else self.store.claim(self._ahead.first)
         self._hand_over()
         if self.unfit:
             return False
@@ -194,9 +198,12 @@ class Desk:
         return self.reader.read_decoded(decoded, film.source, film.overridden)
 
     def _look_ahead(self, film: QueuedFilm) -> None:
-        """Begin to decode the next film beside this one; a film that may have ended a reader is alone in hand."""
-        upcoming = self.store.upcoming()
-        if upcoming and not film.suspect and not upcoming.suspect:
+        """Begin to decode the next films beside this one; a film that may have ended a reader is alone in hand."""
+        if film.suspect:
+            return
+        for upcoming in self.store.upcoming(self._ahead.most):
+            if upcoming.suspect:
+                return
             self._ahead.begin(upcoming.id, self.store.original_path(upcoming.sha256))
 
     def _refuse(self, film: QueuedFilm, refusal: RefusedError, photograph: np.ndarray | None = None) -> None:

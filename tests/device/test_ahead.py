@@ -1,6 +1,7 @@
-"""The next film is decoded while one is read."""
+"""The next films are decoded while one is read."""
 
 import threading
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,17 +20,35 @@ from stored_films import keep_phantoms
 
 @pytest.fixture
 def ahead():
-    return Ahead(with_patient_id=True)
+    return Ahead(with_patient_id=True, most=2, memory=1 << 20)
 
 
 def test_a_film_decoded_ahead_is_the_film_and_its_time_counts(ahead, phantom_png):
     path = phantom_png(1)
     ahead.begin(1, path)
-    assert ahead.film == 1
+    assert ahead.first == 1
     decoded = ahead.take(1, path)
     np.testing.assert_array_equal(decoded.film.grey, draw_phantom(1))
     assert decoded.milliseconds > 0 and decoded.patient_id is None
-    assert ahead.film is None
+    assert ahead.first is None
+
+
+def test_films_decoded_side_by_side_are_taken_in_order(ahead, phantom_png):
+    for film in (1, 2, 1):  # what was begun is not begun again
+        ahead.begin(film, phantom_png(film))
+    for film in (1, 2):
+        assert ahead.first == film
+        np.testing.assert_array_equal(ahead.take(film, Path("nowhere")).film.grey, draw_phantom(film))
+
+
+def test_there_is_room_for_as_many_films_as_the_memory_holds(ahead, phantom_png):
+    assert ahead.most == 2
+    size = ahead.take(1, phantom_png(1)).size
+    assert size == draw_phantom(1).nbytes and ahead.most == 2
+    for memory, most in ((size * 2, 2), (size * 2 - 1, 1), (size - 1, 1)):
+        narrow = Ahead(with_patient_id=False, most=2, memory=memory)
+        narrow.take(1, phantom_png(1))
+        assert narrow.most == most
 
 
 def test_what_was_begun_for_another_film_is_dropped(ahead, phantom_png):
@@ -61,7 +80,7 @@ def test_a_header_says_whom_it_shows_only_where_that_is_wanted(ahead, tmp_path):
     film.PatientID = "MRN 0042"
     film.save_as(path)
     assert ahead.take(1, path).patient_id == "MRN 0042"
-    assert Ahead(with_patient_id=False).take(1, path).patient_id is None
+    assert Ahead(with_patient_id=False, most=1, memory=1).take(1, path).patient_id is None
 
 
 def test_the_largest_films_are_read_one_after_the_other_in_bounded_memory(idle_box):
@@ -82,7 +101,7 @@ def test_a_film_that_lacks_what_the_next_one_took_is_read_once_more_alone(tmp_pa
     plenty = desk.reader.read_decoded
 
     def scarce(*words):
-        if desk._ahead.film is not None:
+        if desk._ahead.first is not None:
             raise MemoryError
         return plenty(*words)
 

@@ -1,6 +1,8 @@
 """Films of every kind that is read: they come out whole, bone bright, and as their header says."""
 
 import csv
+import threading
+import warnings
 from pathlib import Path
 
 import cv2
@@ -10,6 +12,7 @@ import pydicom
 import pytest
 from cxrbox.decoding.colour import tint_spread
 from cxrbox.decoding.film import decode_film
+from cxrbox.decoding.limits import distrust
 from cxrbox.errors import RefusedError
 from cxrbundle.phantom import draw_phantom
 from PIL import Image, TiffImagePlugin
@@ -104,6 +107,26 @@ def test_transparency_is_ignored(tmp_path):
     alpha = Image.fromarray(np.tile(np.arange(120, dtype=np.uint8), (100, 1)))
     Image.merge("LA", (Image.fromarray(FILM), alpha)).save(tmp_path / "film.png")
     assert_close(decode_film(tmp_path / "film.png").grey, FILM, 0)
+
+
+def test_films_decoded_side_by_side_are_silent_to_the_last_and_not_beyond():
+    inside, leave = threading.Event(), threading.Event()
+
+    def decode():
+        with distrust():
+            inside.set()
+            leave.wait(10)
+            warnings.warn("quotes a name", stacklevel=1)
+
+    thread = threading.Thread(target=decode)
+    filters = warnings.filters[:]
+    with warnings.catch_warnings(record=True) as told:
+        with distrust():
+            thread.start()
+            inside.wait(10)
+        leave.set()
+        thread.join()
+    assert told == [] and warnings.filters[:] == filters
 
 
 def test_palette_with_transparency_raises_no_warning(tmp_path):

@@ -70,9 +70,9 @@ def test_only_the_film_that_was_taken_last_is_blamed(store):
 def test_a_film_that_was_prepared_is_taken_first_while_it_waits(store):
     for name in ("a", "b", "c"):
         store.add_film(f"{name}.png", "1", name, 10)
-    assert store.upcoming().sha256 == "a"
+    assert [film.sha256 for film in store.upcoming(2)] == ["a", "b"]
     assert [store.claim(first).sha256 for first in (2, 2, None)] == ["b", "a", "c"]
-    assert store.upcoming() is None
+    assert store.upcoming(2) == []
 
 
 def test_a_film_on_which_the_reader_died_is_suspect(store):
@@ -80,7 +80,7 @@ def test_a_film_on_which_the_reader_died_is_suspect(store):
     assert not store.claim().suspect
     store.count_crash()
     store.requeue_interrupted()
-    assert store.upcoming().suspect and store.claim().suspect
+    assert store.upcoming(1)[0].suspect and store.claim().suspect
 
 
 def test_every_change_raises_the_version(store):

@@ -1,6 +1,7 @@
 """What may be decoded at all, and the guard around every call into a decoder."""
 
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,14 +40,38 @@ def check_size(width: int, height: int) -> None:
         raise refuse("too_small", f"the film has only {width} x {height} pixels")
 
 
+class Silence:
+    """Drops warnings while any thread is in it: filters belong to the process, and films are decoded side by side."""
+
+    def __init__(self):
+        self._lock, self._inside = threading.Lock(), 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.simplefilter("ignore")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._filters.__exit__(*error)
+
+
+SILENCE = Silence()
+
+
 @contextmanager
 def distrust() -> Iterator[None]:
     """Turn whatever a decoder throws on hostile bytes into a refusal; wrap one call into it, no more.
 
     The catch is wide because no decoder promises what it throws: Pillow and pydicom let struct.error,
     zlib.error, KeyError, RecursionError and more pass. Nothing is chained (`from None`) and warnings are
-    dropped, since both quote what the header says. Python's warning filters belong to the process, so
-    decode in one thread at a time.
+    dropped, since both quote what the header says.
 
     Raises
     ------
@@ -54,8 +79,7 @@ def distrust() -> Iterator[None]:
         With the code damaged or out_of_memory, or the refusal raised inside.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with SILENCE:
             yield
     except RefusedError:
         raise

@@ -88,10 +88,10 @@ class ReaderSide(Database):
             ).fetchone()
         return row and _queued(row)
 
-    def upcoming(self) -> QueuedFilm | None:
-        """Return the film that will be taken next, which stays in the queue; None where it is empty."""
-        row = self._db.execute(f"SELECT {FILM} FROM films WHERE state = 'queued' ORDER BY id LIMIT 1").fetchone()
-        return row and _queued(row)
+    def upcoming(self, most: int) -> list[QueuedFilm]:
+        """Return the films that will be taken next, in order; they stay in the queue."""
+        rows = self._db.execute(f"SELECT {FILM} FROM films WHERE state = 'queued' ORDER BY id LIMIT ?", (most,))
+        return [_queued(row) for row in rows]
 
     def add_result(
         self,

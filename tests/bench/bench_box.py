@@ -2,7 +2,8 @@
 
     python tests/bench/bench_box.py [--films 1000] > box.json
 
-The films are drawn, 512 pixels, PNG. The bare rate is what a loop of decode, preprocess and invoke reaches in as many
+The films are drawn, 512 pixels, PNG, and where `../shared/cxr` is, there is a folder of real ones as well, 1024 pixels,
+each of them several times. The bare rate is what a loop of decode, preprocess and invoke reaches in as many
 processes as there are cores, one thread each: no queue, no database, no picture, no page. The paper's app is rebuilt as
 people build it: Flask, an upload, torchvision's DenseNet-121 in float32 at 224 pixels (random weights cost the same as
 trained ones), the top three of the sigmoids.
@@ -38,11 +39,14 @@ from cxrbox.reading import open_reader
 from cxrbox.settings import Settings
 from cxrbundle.phantom import draw_phantom
 from cxrbundle.preprocess import to_input
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "slow"))
 
 from live_box import LiveBox, cpu_seconds, environment, finished, free_port, note, peak_memory, wait_until
 
+REAL_FILMS = Path(__file__).resolve().parents[3] / "shared" / "cxr" / "fullres"
 CORES = len(os.sched_getaffinity(0))
 # As the box is shipped, but for the disk space it keeps free, which is no matter of speed.
 SHIPPED = ("--settle-seconds", "0.7", "--look-seconds", "0.3", "--threads", "2")
@@ -58,6 +62,18 @@ def draw_films(folder: Path, films: int) -> list[Path]:
     paths = [folder / f"{seed:05}.png" for seed in range(films)]
     for seed, path in enumerate(paths):
         cv2.imwrite(str(path), draw_phantom(seed))
+    return paths
+
+
+def copy_real_films(folder: Path, films: int) -> list[Path]:
+    """Write real films, each time with another comment, so that the box takes them for others; return their paths."""
+    folder.mkdir()
+    originals = [Image.open(path) for path in sorted(REAL_FILMS.glob("*.png"))]
+    paths = [folder / f"{number:05}.png" for number in range(films)]
+    for number, path in enumerate(paths):
+        comment = PngInfo()
+        comment.add_text("Comment", str(number))
+        originals[number % len(originals)].save(path, pnginfo=comment)
     return paths
 
 
@@ -311,21 +327,16 @@ def timed(name: str, work: Callable[[], object]) -> object:
     return work()
 
 
-def measure(folder: Path, films: int) -> dict:
-    """Measure all."""
-    paths = draw_films(folder / "prepared", films)
+def measure_folder(folder: Path, paths: Sequence[Path]) -> dict:
+    """Measure a folder of films against the bare loop, before and after, and against the paper's app."""
     bare, bare_ms = timed("bare, a process a core", lambda: bare_rate(paths, CORES, 1))
     one, _ = timed("bare, one process", lambda: bare_rate(paths, 1, 1))
     one_threaded, _ = timed("bare, one process, threads of the box", lambda: bare_rate(paths, 1, min(2, CORES)))
-    read = timed("a folder through the box", lambda: read_folder(folder / "folder", folder / "prepared"))
+    read = timed("a folder through the box", lambda: read_folder(folder, paths[0].parent))
     bare_again, bare_again_ms = timed("bare again", lambda: bare_rate(paths, CORES, 1))
-    paper = timed("the paper's app", lambda: measure_paper_app(paths[: max(20, films // 10)]))
-    sent = timed("uploads through the box", lambda: box_by_upload(folder / "upload", paths))
-    starts = timed("cold starts", lambda: [cold_start(folder / f"cold{n}", paths[n]) for n in range(COLD_STARTS)])
-    pages = timed("open pages", lambda: watch_pages(folder / "pages", paths[: COLD_STARTS * 4]))
+    paper = timed("the paper's app", lambda: measure_paper_app(paths[: max(20, len(paths) // 10)]))
     rate, bare = read["films/s from the folder to the last result"], (bare + bare_again) / 2
     bare_ms, box_ms = (bare_ms + bare_again_ms) / 2, read["processor ms a film"]["all"]
-    best = paper.pop("best")
     return {
         "bare films/s": {
             f"{CORES} processes": round(bare, 1),
@@ -337,12 +348,27 @@ def measure(folder: Path, films: int) -> dict:
         "folder / (cores x bare)": round(rate / bare, 3),
         "folder / bare of one process": round(rate / one_threaded, 3),
         "bare / folder, processor time": round(bare_ms / box_ms, 3),
-        "by upload, films/s": round(sent, 1),
         "paper's app": paper,
-        "box / paper's app, films/s, folder": round(rate / best, 1),
-        "box / paper's app, films/s, both by upload": round(sent / best, 1),
+        "box / paper's app, films/s, folder": round(rate / paper["best"], 1),
         "paper's app / box, processor time": round(paper["processor ms a film"] / box_ms, 1),
         "box / paper's app, peak memory": round(read["peak MiB"]["all"] / paper["peak MiB"], 3),
+    }
+
+
+def measure(folder: Path, films: int) -> dict:
+    """Measure all."""
+    paths = draw_films(folder / "drawn", films)
+    of_folders = {"drawn films, 512 pixels": measure_folder(folder / "folder", paths)}
+    if REAL_FILMS.is_dir():
+        real = copy_real_films(folder / "real", films)
+        of_folders["real films, 1024 pixels"] = measure_folder(folder / "real folder", real)
+    sent = timed("uploads through the box", lambda: box_by_upload(folder / "upload", paths))
+    starts = timed("cold starts", lambda: [cold_start(folder / f"cold{n}", paths[n]) for n in range(COLD_STARTS)])
+    pages = timed("open pages", lambda: watch_pages(folder / "pages", paths[: COLD_STARTS * 4]))
+    best = of_folders["drawn films, 512 pixels"]["paper's app"]["best"]
+    return of_folders | {
+        "by upload, films/s": round(sent, 1),
+        "box / paper's app, films/s, both by upload": round(sent / best, 1),
         "cold start to the first result, s": [round(seconds, 2) for seconds in starts],
         "cold start to the first result, s, p50": round(median(starts), 2),
         "a new result in open pages": pages,

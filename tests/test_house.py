@@ -12,6 +12,21 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PICTURES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".dcm"}
 
 
+@pytest.mark.parametrize(
+    ("part", "spared"),
+    [
+        ("cxrbox.supervise", {"numpy", "cv2", "flask"}),
+        ("cxrbox.intake", {"numpy", "cv2", "flask"}),
+        ("cxrbox.web.server", {"numpy", "cv2", "PIL"}),
+        ("cxrbox.reader", {"pydicom", "gdcm", "flask", "torch", "tensorflow"}),
+    ],
+)
+def test_a_part_takes_no_memory_for_what_it_does_not_do(part, spared):
+    code = f"import sys, {part}; print(*({spared} & set(sys.modules)))"
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert loaded.strip() == ""
+
+
 def test_an_installed_wheel_reads_a_film_with_the_bundle_it_carries(tmp_path, phantom_png):
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from cxrbundle.head import Head
 from cxrbundle.labels import FINDINGS
-from cxrbundle.manifest import Manifest
-from cxrbundle.preprocess import PREPROCESSING
-from cxrbundle.scores import Calibration, Thresholds
+from cxrbundle.manifest import PREPROCESSING, Manifest
+from cxrbundle.operating_point import Calibration, Thresholds
 
 from cxrconvert import bundle, provenance
 from cxrconvert.job import FILM_CHECK, GOLDEN, INT8_BODY, TPU_BODY, Job

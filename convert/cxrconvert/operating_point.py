@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from cxrbundle.labels import FINDINGS
-from cxrbundle.scores import Calibration, Thresholds, likelihoods, sigmoid
+from cxrbundle.operating_point import Calibration, Thresholds
+from cxrbundle.scores import likelihoods, sigmoid
 from scipy.optimize import minimize
 
 from cxrconvert.metrics import number

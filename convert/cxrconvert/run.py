@@ -10,7 +10,7 @@ import numpy as np
 from cxrbundle.errors import ManifestError
 from cxrbundle.head import Head, build_head
 from cxrbundle.labels import FINDINGS
-from cxrbundle.preprocess import PREPROCESSING
+from cxrbundle.manifest import PREPROCESSING
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 

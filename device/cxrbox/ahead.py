@@ -8,7 +8,6 @@ from threading import Thread
 
 from cxrbox.decoding.film import DecodedFilm, decode_film
 from cxrbox.errors import RefusedError
-from cxrbox.identity import read_patient_id
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class Ahead:
     def _decode(self, path: Path) -> Decoded:
         started = time.perf_counter()
         film = decode_film(path)
-        patient_id = read_patient_id(path) if self._with_patient_id and film.source == "dicom" else None
+        patient_id = _read_patient_id(path) if self._with_patient_id and film.source == "dicom" else None
         return Decoded(film, patient_id, (time.perf_counter() - started) * 1000)
 
     def _answer(self, decoded: Future[Decoded | None], path: Path) -> None:
@@ -110,3 +109,10 @@ class Ahead:
             decoded.set_result(None)
         except BaseException as err:
             decoded.set_exception(err)
+
+
+def _read_patient_id(path: Path) -> str | None:
+    # As in `cxrbox.decoding.film`: only who reads DICOM pays for it.
+    from cxrbox.header_identity import read_patient_id
+
+    return read_patient_id(path)

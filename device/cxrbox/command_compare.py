@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cxrbundle.labels import FINDINGS, readable
+from cxrbundle.operating_point import ABOVE
 from cxrbundle.package import read_package
-from cxrbundle.scores import ABOVE
 
 from cxrbox.errors import RefusedError
 from cxrbox.operating_points import made_for

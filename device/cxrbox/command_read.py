@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cxrbundle.bundle import sha256_file
 from cxrbundle.labels import readable
-from cxrbundle.scores import ABOVE
+from cxrbundle.operating_point import ABOVE
 
 from cxrbox.errors import RefusedError
 from cxrbox.names import printable_name

@@ -14,7 +14,7 @@ from typing import Any
 
 from cxrbundle.bundle import Bundle
 from cxrbundle.manifest import Manifest
-from cxrbundle.scores import Thresholds
+from cxrbundle.operating_point import Thresholds
 
 from cxrbox.errors import ConfigError
 from cxrbox.ledger import canonical, sha256_text

@@ -9,9 +9,10 @@ import numpy as np
 from cxrbundle.bundle import Bundle, build_bundle
 from cxrbundle.film_check import FilmScore
 from cxrbundle.head import HeadOutput
+from cxrbundle.operating_point import state
 from cxrbundle.phantom import draw_phantom
 from cxrbundle.preprocess import to_input
-from cxrbundle.scores import likelihoods, state
+from cxrbundle.scores import likelihoods
 
 from cxrbox.bodies.choice import open_body
 from cxrbox.bodies.cpu import usable_threads

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from cxrbundle.errors import ManifestError
-from cxrbundle.head import KINDS
 from cxrbundle.labels import FINDINGS
-from cxrbundle.preprocess import PREPROCESSING
-from cxrbundle.scores import Calibration, Thresholds
+from cxrbundle.operating_point import Calibration, Thresholds
 
 SCHEMA = 1
+# The path from a film to the body's input that this release takes (`cxrbundle.preprocess`), and the heads that it has
+# (`cxrbundle.head`). A bundle made for others is refused.
+PREPROCESSING = "grey-area-levels-1"
+HEAD_KINDS = "pool-linear", "concat-pool"
 # Files that a bundle may do without, and older ones do not name.
 OPTIONAL = {"edgetpu_body": "", "film_check": ""}
 MANIFEST, SIGNATURE = "manifest.json", "signature.json"
@@ -165,8 +167,8 @@ def _check(manifest: Manifest) -> None:
         raise ManifestError(f"labels must be the 14 of ChestX-ray14 in its order: {', '.join(FINDINGS)}")
     if manifest.preprocessing != PREPROCESSING:
         raise ManifestError(f"preprocessing is {manifest.preprocessing!r}, this release does {PREPROCESSING!r}")
-    if manifest.head_kind not in KINDS:
-        raise ManifestError(f"head_kind is {manifest.head_kind!r}, this release reads {', '.join(KINDS)}")
+    if manifest.head_kind not in HEAD_KINDS:
+        raise ManifestError(f"head_kind is {manifest.head_kind!r}, this release reads {', '.join(HEAD_KINDS)}")
     if manifest.input.height != manifest.input.width or manifest.input.channels != 3:
         raise ManifestError("input must be a square picture of 3 channels")
     for key in ("name", "version"):

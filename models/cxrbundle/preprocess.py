@@ -1,16 +1,13 @@
 """The deterministic path from a grey film to the body's input.
 
 Training evaluates with it and the box runs it, so a change here is a new kind of bundle: raise
-`PREPROCESSING` and refuse the old one in the manifest.
+`cxrbundle.manifest.PREPROCESSING`, and bundles of the old kind are refused.
 """
 
 import cv2
 import numpy as np
 
 from cxrbundle.errors import BlankFilmError
-
-# Named in every manifest; a bundle made for another path is refused.
-PREPROCESSING = "grey-area-levels-1"
 
 # Share of pixels below black and above white after the levels are stretched. It takes the gain and the
 # offset of the digitiser out of the picture, and side markers or borders cannot set the scale.

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from cxrbundle.bundle import load_bundle
 from cxrbundle.labels import FINDINGS
+from cxrbundle.operating_point import Calibration, Thresholds, state
 from cxrbundle.package import read_package
 from cxrbundle.phantom import draw_phantom
 from cxrbundle.preprocess import to_input
-from cxrbundle.scores import Calibration, Thresholds, likelihoods, state
+from cxrbundle.scores import likelihoods
 from cxrconvert.bodies import TfliteBody
 from cxrconvert.diff_command import add_diff_command
 from cxrconvert.errors import BodyError, FilmsError, RunError

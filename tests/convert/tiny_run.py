@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import onnx
 from cxrbundle.labels import FINDINGS
+from cxrbundle.manifest import PREPROCESSING
 from cxrbundle.phantom import draw_phantom
-from cxrbundle.preprocess import PREPROCESSING
 from cxrconvert.bodies import OnnxBody
 from cxrconvert.films import load_inputs, read_films
 from cxrconvert.run import read_run

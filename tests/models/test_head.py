@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from cxrbundle.errors import ManifestError
-from cxrbundle.head import build_head
+from cxrbundle.head import KINDS, build_head
+from cxrbundle.manifest import HEAD_KINDS
 from torch import nn
 
 CHANNELS, HIDDEN, FINDINGS = 24, 16, 14
@@ -13,6 +14,10 @@ CHANNELS, HIDDEN, FINDINGS = 24, 16, 14
 @pytest.fixture
 def features():
     return np.random.default_rng(0).normal(size=(7, 7, CHANNELS)).astype(np.float32)
+
+
+def test_a_manifest_may_name_the_heads_there_are():
+    assert tuple(KINDS) == HEAD_KINDS
 
 
 def as_torch(features: np.ndarray) -> torch.Tensor:

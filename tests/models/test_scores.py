@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from cxrbundle.scores import Calibration, Thresholds, likelihoods, sigmoid, state
+from cxrbundle.operating_point import Calibration, Thresholds, state
+from cxrbundle.scores import likelihoods, sigmoid
 
 
 def test_sigmoid_does_not_overflow():

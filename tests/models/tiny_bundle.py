@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 from cxrbundle.film_check import GRID, KINDS
 from cxrbundle.labels import FINDINGS
-from cxrbundle.manifest import MANIFEST, Manifest, Tensor
-from cxrbundle.preprocess import PREPROCESSING
-from cxrbundle.scores import Calibration, Thresholds
+from cxrbundle.manifest import MANIFEST, PREPROCESSING, Manifest, Tensor
+from cxrbundle.operating_point import Calibration, Thresholds
 
 CHANNELS, SIDE = 3, 2
 

@@ -34,7 +34,7 @@ def work(first: int, last: int, film_seconds: float, memory_mb: int) -> None:
     """Read the spoiled films of these numbers; a line of JSON on standard output before and after each."""
     import cv2
     from cxrbox.errors import RefusedError
-    from cxrbox.identity import read_patient_id
+    from cxrbox.header_identity import read_patient_id
     from cxrbox.reader import _bound_memory
     from cxrbox.reading import open_reader
     from cxrbox.settings import Settings

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cxrbundle.labels import FINDINGS
-from cxrbundle.scores import Calibration, likelihoods, sigmoid
+from cxrbundle.operating_point import Calibration
+from cxrbundle.scores import likelihoods, sigmoid
 from cxrtrain.data.reference import REFERENCE
 from cxrtrain.errors import FilmsError, RunError
 from cxrtrain.evaluate.bootstrap import drawn_metrics, patient_counts

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cxrbox.decoding.dicom import decode_dicom
 from cxrbox.decoding.picture import decode_picture
 from cxrbox.decoding.reading import read_once
 from cxrbox.decoding.sniff import tell_kind
@@ -47,6 +46,9 @@ def decode_film(path: Path) -> DecodedFilm:
     content = read_once(path)
     kind = tell_kind(content)
     if kind == "dicom":
+        # DICOM's dictionaries take 40 MiB: a box that is shown pictures alone does without.
+        from cxrbox.decoding.dicom import decode_dicom
+
         grey, view = decode_dicom(content)
         return DecodedFilm(np.ascontiguousarray(grey), kind, "dicom", view)
     grey, colour = decode_picture(content, kind)

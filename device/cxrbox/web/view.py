@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cxrbundle.scores import ABOVE, UNCERTAIN
+from cxrbundle.operating_point import ABOVE, UNCERTAIN
 
 from cxrbox.refusals import OVERRIDABLE
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from cxrbundle.errors import BlankFilmError
-from cxrbundle.preprocess import PREPROCESSING, to_input
+from cxrbundle.manifest import PREPROCESSING
+from cxrbundle.preprocess import to_input
 
 from cxrtrain.data.films import Film, load_grey
 from cxrtrain.data.pixels import in_order

@@ -1,7 +1,8 @@
 """From logits to likelihoods: Platt scaling, fitted on validation films, and how well it holds on others."""
 
 import numpy as np
-from cxrbundle.scores import Calibration, sigmoid
+from cxrbundle.operating_point import Calibration
+from cxrbundle.scores import sigmoid
 from scipy.optimize import minimize
 from sklearn.metrics import brier_score_loss
 

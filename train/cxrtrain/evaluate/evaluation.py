@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from cxrbundle.scores import Calibration, likelihoods, sigmoid
+from cxrbundle.operating_point import Calibration
+from cxrbundle.scores import likelihoods, sigmoid
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cxrtrain.data.films import VALIDATION

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from cxrbundle.labels import FINDINGS
-from cxrbundle.preprocess import PREPROCESSING
+from cxrbundle.manifest import PREPROCESSING
 from cxrbundle.provenance import code_version
 
 from cxrtrain.data.films import TEST, TRAIN, VALIDATION, label_array

@@ -44,7 +44,17 @@ from PIL.PngImagePlugin import PngInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "slow"))
 
-from live_box import LiveBox, cpu_seconds, environment, finished, free_port, note, peak_memory, wait_until
+from live_box import (
+    LiveBox,
+    cpu_seconds,
+    environment,
+    finished,
+    free_port,
+    note,
+    peak_memory,
+    proportional_memory,
+    wait_until,
+)
 
 REAL_FILMS = Path(__file__).resolve().parents[3] / "shared" / "cxr" / "fullres"
 CORES = len(os.sched_getaffinity(0))
@@ -53,6 +63,7 @@ SHIPPED = ("--settle-seconds", "0.7", "--look-seconds", "0.3", "--threads", "2")
 PAGES, PAGE_SECONDS, NOTICE_SECONDS = 20, 0.8, 3.0
 FINISHED_ROW = re.compile(rb'id="film-(\d+)" class="(?:read|refused)"')
 COLD_STARTS = 5
+ONCE = "MiB at the end, shared pages counted once"
 PAPER_SIDE, PAPER_WARM_UP = 224, 3
 
 
@@ -134,6 +145,7 @@ def read_folder(folder: Path, prepared: Path) -> dict:
         first, last = box.query("SELECT min(started_at), max(finished_at) FROM films")[0]
         [[reading]] = box.query("SELECT sum(milliseconds) FROM results")
         peaks = {name: round(peak_memory(pid) / 1024) for pid, name in box.processes().items()}
+        together = sum(proportional_memory(pid) for pid in box.processes())
     finally:
         box.stop()
     begun, ended = (datetime.fromisoformat(time_).timestamp() for time_ in (first, last))
@@ -146,6 +158,7 @@ def read_folder(folder: Path, prepared: Path) -> dict:
         "share of that time spent in reading films": round(reading / 1000 / (ended - begun), 3),
         "processor ms a film": used | {"all": round(sum(used.values()), 1)},
         "peak MiB": peaks | {"all": sum(peaks.values())},
+        ONCE: round(together / 1024),
     }
 
 
@@ -278,6 +291,7 @@ def measure_paper_app(paths: Sequence[Path]) -> dict:
             "processor ms a film": round((cpu_seconds(app.pid) - used) * 1000 / len(paths) / len(rates), 1),
             "best": max(rates.values()),
             "peak MiB": round(peak_memory(app.pid) / 1024),
+            ONCE: round(proportional_memory(app.pid) / 1024),
         }
     finally:
         app.terminate()
@@ -352,6 +366,7 @@ def measure_folder(folder: Path, paths: Sequence[Path]) -> dict:
         "box / paper's app, films/s, folder": round(rate / paper["best"], 1),
         "paper's app / box, processor time": round(paper["processor ms a film"] / box_ms, 1),
         "box / paper's app, peak memory": round(read["peak MiB"]["all"] / paper["peak MiB"], 3),
+        "box / paper's app, memory, shared pages counted once": round(read[ONCE] / paper[ONCE], 3),
     }
 
 

@@ -212,6 +212,15 @@ def peak_memory(pid: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
 
 
+def proportional_memory(pid: int) -> int:
+    """Return what a process takes now, in KiB, pages that several share counted in parts (PSS); 0 where it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+
+
 def cpu_seconds(pid: int) -> float:
     """Return the processor time a process has had so far; 0 where it is gone."""
     try:

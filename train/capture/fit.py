@@ -1,34 +1,37 @@
-"""Fits the three small networks of the capture gate: `fit.py finder|sides|upright FOLDER`.
+"""Fits the three small networks of the capture gate: `fit.py photographs|finder|sides|upright FOLDER`.
 
 They see only the films of patients that `runs/edge-3/films.csv` puts into training, photographed by
-tests/device/photographed.py and, for the sides, by the training room as well; FOLDER keeps what was photographed and
-where a network stood, so that a second run starts at once and goes on. Each takes about half an hour on one core.
-Prints the figures on validation patients and writes device/cxrbox/capture/*.onnx. The sides are fitted after the
-finder, because they learn from what it finds.
+tests/device/photographed.py and by the training room; FOLDER keeps what was photographed and where a network stood, so
+that a second run starts at once and goes on. Prints the figures on validation patients and writes
+device/cxrbox/capture/*.onnx. The finder and the sides learn from the photographs, so those are taken first.
 """
 
 import json
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from cxrbox.capture.edges import strips_input
-from cxrbox.capture.networks import STRIP_COLUMNS
-from photographs import load_films, photograph_set, photograph_strips, upright_set
+from cxrbox.capture.networks import EDGE_COLUMNS, STRIP_COLUMNS, STRIP_PLACES
+from photographs import load_films, photograph_set, upright_set
 from shapes import Finder, Sides, Upright, write_finder, write_sides, write_upright
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-# Each seed is a set of photographs.
-SEEDS = 1, 2, 3, 4
-STRIP_SEEDS = 21, 22
+# Each seed is a set of photographs, one of them of validation patients.
+SEEDS = range(1, 17)
+SET_SIZE = 1500
+HELD = 99
 # How much of the mean of the weights each step keeps.
 KEPT = 0.998
 # What a place next to an edge counts beyond another.
 EDGE_WEIGHT = 3.0
-# Standard deviation of what the network is to say around the true column.
+# Columns of a strip from one that the network speaks of to the next, and in those the standard deviation of what it is
+# to say around the true one.
+EDGE_STEP = float(EDGE_COLUMNS[1])
 TARGET_SPREAD = 1.0
 
 
@@ -39,13 +42,16 @@ def train(network: nn.Module, batch_of, loss_of, write, state: Path, steps: int,
     """
     if state.exists():
         network.load_state_dict(torch.load(state))
+    network = network.to(memory_format=torch.channels_last)
     mean = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(KEPT), use_buffers=True)
     optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.15)
     losses = []
     for step in range(1, steps + 1):
         x, y = batch_of()
-        loss = loss_of(network(x), y)
+        with torch.autocast("cpu", torch.bfloat16):
+            said = network(x.contiguous(memory_format=torch.channels_last))
+        loss = loss_of(said.float(), y)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -59,66 +65,106 @@ def train(network: nn.Module, batch_of, loss_of, write, state: Path, steps: int,
     return mean.module.eval()
 
 
-def fit_finder(keep: Path, steps: int = 6000, batch: int = 24) -> dict:
+def photograph_films(keep: Path) -> dict:
+    """Photograph the films of the training and of the validation patients, on all cores; return how many."""
+    jobs = [("train", SET_SIZE, seed) for seed in SEEDS] + [("validation", 600, HELD)]
+    with ProcessPoolExecutor(initializer=use_one_thread) as pool:
+        sets = list(pool.map(photograph_part, *zip(*jobs, strict=True), [keep] * len(jobs)))
+    return {"photographs": sum(len(np.load(path / "seen.npy", mmap_mode="r")) for path in sets)}
+
+
+def photograph_part(part: str, count: int, seed: int, keep: Path) -> Path:
+    """Photograph COUNT films of one part of the patients and return the folder of what was stored."""
+    return photograph_set(load_films(part), count, seed, keep / f"set-{seed}")
+
+
+def load_set(folder: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a set of photographs, which stay on the disk until they are looked at."""
+    return {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
+
+
+def load_sets(keep: Path) -> tuple[list[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Return the sets to learn from and the one that is held out."""
+    return [load_set(keep / f"set-{seed}") for seed in SEEDS], load_set(keep / f"set-{HELD}")
+
+
+def see(pictures: np.ndarray) -> torch.Tensor:
+    """Return pictures, uint8 (n, side, side, channels), as a network sees them: float32 (n, channels, side, side)."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
+
+
+def fit_finder(keep: Path, steps: int = 20000, batch: int = 24) -> dict:
     """Fit the finder and return its figures on validation patients."""
-    sets = [photograph_set(load_films("train"), 9000, seed, keep / f"finder-{seed}.npz") for seed in SEEDS]
-    random, network = np.random.default_rng(1), Finder()
+    (sets, held), random, network = load_sets(keep), np.random.default_rng(1), Finder()
 
     def batch_of():
         part = sets[random.integers(len(sets))]
-        some = random.integers(0, len(part["x"]), batch)
-        seen, truth = part["x"][some].astype(np.float32) / 127.5 - 1, part["y"][some].astype(np.float32) / 255
+        some = np.sort(random.integers(0, len(part["seen"]), batch))
+        seen, places = part["seen"][some], part["places"][some]
         for place in range(batch):  # a photograph may as well be mirrored or stand on its side
             turns, flip = random.integers(4), random.integers(2) * 2 - 1
-            seen[place], truth[place] = (np.rot90(a, turns)[:, ::flip] for a in (seen[place], truth[place]))
-        seen = seen * np.float32(random.uniform(0.9, 1.1)) + np.float32(random.uniform(-0.1, 0.1))
-        return tuple(torch.from_numpy(np.ascontiguousarray(a.transpose(0, 3, 1, 2))) for a in (seen, truth))
+            seen[place], places[place] = (np.rot90(a, turns)[:, ::flip] for a in (seen[place], places[place]))
+        shown = (see(seen) / 127.5 - 1) * random.uniform(0.9, 1.1) + random.uniform(-0.1, 0.1)
+        return shown, (see(places) / 255, torch.from_numpy(part["glare_known"][some]))
 
     def loss_of(logits, truth):
         # The places next to an edge say where it is, and they are few.
-        most, least = nn.functional.max_pool2d(truth, 5, 1, 2), -nn.functional.max_pool2d(-truth, 5, 1, 2)
-        weights = torch.tensor([1.0, 0.5]).view(1, 2, 1, 1) * (1 + EDGE_WEIGHT * (most - least))
-        return nn.functional.binary_cross_entropy_with_logits(logits, truth, weight=weights)
+        places, known = truth
+        most, least = nn.functional.max_pool2d(places, 5, 1, 2), -nn.functional.max_pool2d(-places, 5, 1, 2)
+        weights = torch.stack([torch.ones(len(known)), 0.5 * known], dim=1)[..., None, None]
+        weights = weights * (1 + EDGE_WEIGHT * (most - least))
+        return nn.functional.binary_cross_entropy_with_logits(logits, places, weight=weights)
 
     network = train(network, batch_of, loss_of, write_finder, keep / "finder.pt", steps, 2.5e-3)
-    held = photograph_set(load_films("validation"), 600, 99, keep / "finder-99.npz")
     with torch.no_grad():
-        seen = torch.from_numpy((held["x"].astype(np.float32) / 127.5 - 1).transpose(0, 3, 1, 2).copy())
-        said = network(seen).sigmoid().numpy()
-    truth = held["y"].transpose(0, 3, 1, 2) > 127
+        said = network(see(np.array(held["seen"])) / 127.5 - 1).sigmoid().numpy()
+    truth = held["places"].transpose(0, 3, 1, 2) > 127
     overlap = ((said > 0.5) & truth).sum((2, 3)) / np.maximum(((said > 0.5) | truth).sum((2, 3)), 1)
+    glaring = held["glare_known"] & (truth[:, 1].sum((1, 2)) > 10)
     return {
         "film, share with overlap > .95": float((overlap[:, 0] > 0.95).mean()),
-        "glare, mean overlap": float(overlap[truth[:, 1].sum((1, 2)) > 10, 1].mean()),
+        "glare, mean overlap": float(overlap[glaring, 1].mean()),
     }
 
 
-def fit_sides(keep: Path, steps: int = 5000, batch: int = 48) -> dict:
+def see_strips(part: dict[str, np.ndarray], some) -> np.ndarray:
+    """Return some strips of a set as the network sees them: float32 (n, 4, 256, 96)."""
+    shape = -1, 4, STRIP_PLACES, STRIP_COLUMNS
+    tones = (part["tones"][some].astype(np.float32) / 255).reshape(shape)
+    shown = np.unpackbits(part["shown"][some], axis=-1).astype(np.float32).reshape(shape)
+    return np.concatenate([strips_input(*each) for each in zip(tones, shown, strict=True)])
+
+
+def fit_sides(keep: Path, steps: int = 20000, batch: int = 32) -> dict:
     """Fit the network that tells the film's edges and return its figures on validation patients."""
-    films, random, network = load_films("train"), np.random.default_rng(2), Sides()
-    sets = [photograph_strips(films, 3000, seed, keep / f"sides-{seed}.npz") for seed in STRIP_SEEDS]
-    held = photograph_strips(load_films("validation"), 150, 97, keep / "sides-97.npz")
+    (sets, held), random, network = load_sets(keep), np.random.default_rng(2), Sides()
 
     def batch_of():
         part = sets[random.integers(len(sets))]
-        some = random.integers(0, len(part["x"]), batch)
-        seen, truth = part["x"][some], part["y"][some]
-        turned = random.random(batch) < 0.5  # a side may as well be walked the other way
-        seen[turned], truth[turned] = seen[turned, ::-1], truth[turned, ::-1]
-        return torch.from_numpy(strips_input(seen.astype(np.float32) / 255)), torch.from_numpy(truth)
+        some = np.sort(random.integers(0, len(part["tones"]), batch))
+        seen, truth = see_strips(part, some), part["columns"][some].copy()
+        for place in range(batch):  # a film may as well be walked round from another corner, or the other way
+            turns = random.integers(4)
+            seen[place], truth[place] = (
+                np.roll(seen[place], turns * STRIP_PLACES, axis=1),
+                np.roll(truth[place], turns, axis=0),
+            )
+            if random.integers(2):
+                seen[place], truth[place] = seen[place, :, ::-1], truth[place, ::-1, ::-1]
+        return torch.from_numpy(seen), torch.from_numpy(truth)
 
     def loss_of(logits, truth):
         # What lies beyond the strip is no use to learn.
         inside = (truth > 0) & (truth < STRIP_COLUMNS - 1)
-        away = torch.arange(STRIP_COLUMNS) - truth[..., None]
+        away = (torch.from_numpy(EDGE_COLUMNS) - truth[..., None]) / EDGE_STEP
         target = torch.softmax(-0.5 * away.square() / TARGET_SPREAD**2, dim=-1)
-        return -(target * logits.flatten(2).log_softmax(-1)).sum(-1)[inside].mean()
+        return -(target * logits.permute(0, 2, 1, 3).log_softmax(-1)).sum(-1)[inside].mean()
 
     network = train(network, batch_of, loss_of, write_sides, keep / "sides.pt", steps, 3e-3)
     with torch.no_grad():
-        said = network(torch.from_numpy(strips_input(held["x"].astype(np.float32) / 255))).flatten(2).argmax(-1).numpy()
-    inside = (held["y"] > 0) & (held["y"] < STRIP_COLUMNS - 1)
-    off = np.abs(said - held["y"])[inside]
+        said = network(torch.from_numpy(see_strips(held, slice(None)))).permute(0, 2, 1, 3).argmax(-1).numpy()
+    truth = held["columns"]
+    off = np.abs(EDGE_COLUMNS[said] - truth)[(truth > 0) & (truth < STRIP_COLUMNS - 1)]
     return {f"within {columns} columns": float((off <= columns).mean()) for columns in (2, 4, 8)}
 
 
@@ -153,14 +199,20 @@ def fit_upright(keep: Path, steps: int = 3500, batch: int = 64) -> dict:
     }
 
 
-def main() -> None:
-    """Fit the network named."""
+def use_one_thread() -> None:
+    """Leave the other cores to the other runs."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+
+
+def main() -> None:
+    """Photograph, or fit the network named."""
+    use_one_thread()
     torch.manual_seed(0)
     name, keep = sys.argv[1], Path(sys.argv[2])
     keep.mkdir(parents=True, exist_ok=True)
-    figures = {"finder": fit_finder, "sides": fit_sides, "upright": fit_upright}[name](keep)
+    runs = {"photographs": photograph_films, "finder": fit_finder, "sides": fit_sides, "upright": fit_upright}
+    figures = runs[name](keep)
     print(json.dumps(figures, indent=2))
 
 

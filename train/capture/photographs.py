@@ -7,15 +7,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from cxrbox.capture.corners import SIDE_REACHES, find_roughly
+from cxrbox.capture.corners import SIDE_REACHES
 from cxrbox.capture.edges import SHARES, look_along, outwards
 from cxrbox.capture.networks import FINDER_SIDE, STRIP_COLUMNS, upright_input
+from cxrbundle.phantom import draw_phantom
 from cxrtrain.transforms.photograph import shoot
 from shapes import MAP_SIDE, REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "tests" / "device"))
 
-from photographed import FAULTS, hang, photograph
+from photographed import FAULTS, Photograph, hang, inside, photograph
 
 FILMS = REPOSITORY.parent / "shared" / "cxr"
 SIZES = (240, 320), (320, 240), (270, 270), (200, 340), (340, 200)
@@ -23,11 +24,16 @@ SIZES = (240, 320), (320, 240), (270, 270), (200, 340), (340, 200)
 FAULT_SHARE = 0.35
 FAULT_WEIGHTS = np.array([3, 10, 4, 4, 3, 4, 5, 4]) / 37
 NEGATIVE_SHARE = 0.12
-# How many of the strips come from photographs by the training room, and the side of those in pixels.
+# How many of the photographs are by the training room, the sides of those in pixels, and how many are the finer ones.
 SHOT_SHARE = 0.35
-SHOT_SIDE = 512
-# How far the corners that strips are looked at from may be off, in diagonals: standard deviations.
-OFF = 0.004, 0.012, 0.03
+SHOT_SIDES = 512, 896
+FINE_SHARE = 0.3
+# How many of the films are phantoms, as the box shows them without a camera.
+PHANTOM_SHARE = 0.04
+# How far the corners that strips are looked at from may be off, in reaches: standard deviations. Some have one side at
+# another edge.
+OFF = 0.03, 0.08, 0.2
+WRONG_EDGE_SHARE = 0.3
 
 
 def load_films(part: str) -> list[np.ndarray]:
@@ -37,72 +43,85 @@ def load_films(part: str) -> list[np.ndarray]:
     return [cv2.imread(str(FILMS / row["path"]), cv2.IMREAD_GRAYSCALE) for row in rows]
 
 
-def photograph_set(films: list[np.ndarray], count: int, seed: int, keep: Path) -> dict[str, np.ndarray]:
-    """Return what the finder sees and the truth about it: x uint8 (n, 128, 128, 3), y uint8 (n, 64, 64, 2)."""
-    if keep.exists():
-        return dict(np.load(keep))
-    random = np.random.default_rng(seed)
-    x = np.zeros((count, FINDER_SIDE, FINDER_SIDE, 3), np.uint8)
-    y = np.zeros((count, MAP_SIDE, MAP_SIDE, 2), np.uint8)
-    for place in range(count):
-        film = films[random.integers(len(films))]
-        fault = str(random.choice(FAULTS, p=FAULT_WEIGHTS)) if random.random() < FAULT_SHARE else None
-        hanging = int(random.integers(4)), bool(random.integers(2)), random.random() < NEGATIVE_SHARE
-        shot = photograph(film, random, SIZES[random.integers(len(SIZES))], None, fault, hanging)
-        x[place] = cv2.resize(shot.photo, (FINDER_SIDE, FINDER_SIDE), interpolation=cv2.INTER_AREA)
-        glare = (shot.glare > 0.4).astype(np.float32)
-        truth = [
-            cv2.resize(places, (MAP_SIDE, MAP_SIDE), interpolation=cv2.INTER_AREA) for places in (shot.film, glare)
-        ]
-        y[place] = np.stack(truth, axis=2) * 255
-    np.savez(keep, x=x, y=y)
-    return {"x": x, "y": y}
+def photograph_set(films: list[np.ndarray], count: int, seed: int, keep: Path) -> Path:
+    """Photograph films and store what the finder and the sides learn from as arrays in KEEP, which is returned.
 
-
-def photograph_strips(films: list[np.ndarray], count: int, seed: int, keep: Path) -> dict[str, np.ndarray]:
-    """Return strips along sides that are nearly right, uint8 (n, 64, 96), and where the edge is in them, (n, 2).
-
-    In columns at the first and the last place of the strip.
+    seen.npy, uint8 (n, 256, 256, 3), and places.npy, uint8 (n, 64, 64, 2): what the finder sees, and where film and
+    glare are; glare_known.npy, bool (n,). tones.npy, uint8 (m, 256, 96), shown.npy, its bits, and columns.npy, float32
+    (m, 4, 2): strips along sides that are nearly right, and where the edge is at the first and last place of each.
     """
     if keep.exists():
-        return dict(np.load(keep))
-    random, x, y = np.random.default_rng(seed), [], []
+        return keep
+    random, finder, strips = np.random.default_rng(seed), [], []
     torch.manual_seed(seed)
     for _ in range(count):
-        film = films[random.integers(len(films))]
-        photo, truth = _shoot(film) if random.random() < SHOT_SHARE else _photograph(film, random)
-        grey, diagonal = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY), np.linalg.norm(truth[2] - truth[0])
-        for corners, reach in _looks(photo, truth, diagonal, random):
-            x.append((look_along(grey, corners, reach) * 255).round().astype(np.uint8))
-            y.append(columns_of(truth, corners, reach))
-    result = {"x": np.concatenate(x), "y": np.concatenate(y).astype(np.float32)}
-    np.savez(keep, **result)
-    return result
+        if random.random() < PHANTOM_SHARE:
+            film = draw_phantom(int(random.integers(1 << 31)))
+        else:
+            film = films[random.integers(len(films))]
+        shot = _shoot(film, random) if random.random() < SHOT_SHARE else _photograph(film, random)
+        finder.append(_of_finder(shot))
+        if not shot.faults:
+            strips += _of_sides(shot, random)
+    seen, places, known = zip(*finder, strict=True)
+    tones, shown, columns = zip(*strips, strict=True)
+    part = keep.with_suffix(".part")
+    part.mkdir(parents=True, exist_ok=True)
+    stored = {"seen": seen, "places": places, "glare_known": known, "tones": tones, "shown": shown, "columns": columns}
+    for name, values in stored.items():
+        np.save(part / name, np.stack(values))
+    return part.rename(keep)
 
 
-def _photograph(film: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return a good photograph of a film that hangs anyhow, and its corners."""
+def _photograph(film: np.ndarray, random: np.random.Generator) -> Photograph:
+    """Return a photograph of a film that hangs anyhow, with or without a fault."""
+    fault = str(random.choice(FAULTS, p=FAULT_WEIGHTS)) if random.random() < FAULT_SHARE else None
     hanging = int(random.integers(4)), bool(random.integers(2)), random.random() < NEGATIVE_SHARE
-    size = tuple(2 * side for side in SIZES[random.integers(len(SIZES))])
-    shot = photograph(film, random, size, hanging=hanging)
-    return shot.photo, shot.corners
+    fine = 3 if fault is None and random.random() < FINE_SHARE else 2
+    size = tuple(fine * side for side in SIZES[random.integers(len(SIZES))])
+    return photograph(film, random, size, None, fault, hanging)
 
 
-def _shoot(film: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a photograph by the training room, and the film's corners."""
-    shot = shoot(torch.from_numpy(film)[None, None].float() / 255, SHOT_SIDE)
+def _shoot(film: np.ndarray, random: np.random.Generator) -> Photograph:
+    """Return a photograph by the training room; where its glare is is not told."""
+    side = SHOT_SIDES[int(random.random() < FINE_SHARE)]
+    shot = shoot(torch.from_numpy(cv2.resize(film, (side, side)))[None, None].float() / 255, side)
     rgb = (shot.photos[0].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-    return np.ascontiguousarray(rgb[..., ::-1]), shot.corners[0].numpy()
+    corners, unknown = shot.corners[0].numpy(), np.full((side, side), np.nan, np.float32)
+    return Photograph(
+        np.ascontiguousarray(rgb[..., ::-1]), corners, inside(corners, (side, side)), unknown, scene="shoot"
+    )
 
 
-def _looks(photo: np.ndarray, truth: np.ndarray, diagonal: float, random: np.random.Generator) -> list:
-    """Return the quadrilaterals from which the edges are looked at and how far: what the finder sees, and worse."""
-    rough = find_roughly(photo)
-    looks = [] if rough is None else [(rough.points, SIDE_REACHES[0] * diagonal)]
+def _of_finder(shot: Photograph) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return what the finder sees of a photograph, where film and glare are, and whether the glare is known."""
+    seen = cv2.resize(shot.photo, (FINDER_SIDE, FINDER_SIDE), interpolation=cv2.INTER_AREA)
+    glare = (shot.glare > 0.4).astype(np.float32)
+    places = [cv2.resize(each, (MAP_SIDE, MAP_SIDE), interpolation=cv2.INTER_AREA) for each in (shot.film, glare)]
+    return seen, (np.stack(places, axis=2) * 255).astype(np.uint8), not np.isnan(shot.glare).any()
+
+
+def _of_sides(shot: Photograph, random: np.random.Generator) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return strips along sides that are nearly right, what of them the photograph shows, and where the edges are."""
+    grey, diagonal = cv2.cvtColor(shot.photo, cv2.COLOR_BGR2GRAY), np.linalg.norm(shot.corners[2] - shot.corners[0])
+    looks = []
     for reach in SIDE_REACHES:
-        off = random.choice(OFF) * random.standard_normal((4, 2))
-        looks.append((truth + np.clip(off, -reach, reach) * diagonal, reach * diagonal))
+        corners = miss(shot.corners, reach, random)
+        tones, shown = look_along(grey, corners, reach * diagonal)
+        tones = (tones.reshape(-1, STRIP_COLUMNS) * 255).round().astype(np.uint8)
+        shown = np.packbits(shown.reshape(-1, STRIP_COLUMNS) > 0.5, axis=1)
+        looks.append((tones, shown, columns_of(shot.corners, corners, reach * diagonal).astype(np.float32)))
     return looks
+
+
+def miss(truth: np.ndarray, reach: float, random: np.random.Generator) -> np.ndarray:
+    """Return corners as the finder may see them: a little off, and a side at times taken for the next edge."""
+    diagonal = np.linalg.norm(truth[2] - truth[0])
+    off = random.choice(OFF) * reach * random.standard_normal((4, 2))
+    if random.random() < WRONG_EDGE_SHARE:
+        side = random.integers(4)
+        off[[side, (side + 1) % 4]] += outwards(truth)[side] * random.uniform(-0.7, 0.7) * reach
+    return truth + off.clip(-0.9 * reach, 0.9 * reach) * diagonal
 
 
 def columns_of(truth: np.ndarray, corners: np.ndarray, reach: float) -> np.ndarray:

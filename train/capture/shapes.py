@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from cxrbox.capture.networks import FINDER_SIDE, STRIP_CHANNELS, STRIP_COLUMNS, STRIP_PLACES, UPRIGHT_SIDE
+from cxrbox.capture.networks import EDGE_COLUMNS, FINDER_SIDE, STRIP_CHANNELS, STRIP_COLUMNS, STRIP_PLACES, UPRIGHT_SIDE
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
@@ -20,25 +20,25 @@ OPSET = 11
 def conv(inputs: int, outputs: int, stride=1, side=3, pad=None) -> nn.Sequential:
     """Return convolution, normalisation and ReLU; the normalisation is folded away on export."""
     layer = nn.Conv2d(inputs, outputs, side, stride, side // 2 if pad is None else pad, bias=False)
-    return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU())
+    return nn.Sequential(layer, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 class Finder(nn.Module):
-    """Four scales down and back up to a quarter of them: (n, 3, 128, 128) to logits (n, 2, 64, 64)."""
+    """Five scales down and back up to a quarter of the photograph's: (n, 3, 256, 256) to logits (n, 2, 64, 64)."""
 
-    WIDTHS = 16, 32, 40, 40
+    WIDTHS = 16, 32, 48, 64, 64
 
     def __init__(self):
         super().__init__()
         first, *wider = self.WIDTHS
-        self.down = nn.ModuleList([nn.Sequential(conv(3, first, 2, 5), conv(first, first))])
+        self.down = nn.ModuleList([conv(3, first, 2, 5)])
         for narrow, wide in zip(self.WIDTHS, wider, strict=False):
             self.down.append(nn.Sequential(conv(narrow, wide, 2), conv(wide, wide)))
         self.deep = conv(self.WIDTHS[-1], self.WIDTHS[-1])
-        pairs = list(zip(self.WIDTHS[:0:-1], self.WIDTHS[-2::-1], strict=True))
+        pairs = list(zip(self.WIDTHS[:1:-1], self.WIDTHS[-2:0:-1], strict=True))
         self.narrow = nn.ModuleList([conv(wide, narrow, side=1) for wide, narrow in pairs])
         self.up = nn.ModuleList([conv(narrow, narrow) for _, narrow in pairs])
-        self.last = nn.Conv2d(first, 2, 1)
+        self.last = nn.Conv2d(self.WIDTHS[1], 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""
@@ -47,7 +47,7 @@ class Finder(nn.Module):
             x = down(x)
             seen.append(x)
         x = self.deep(x)
-        for narrow, up, skip in zip(self.narrow, self.up, seen[-2::-1], strict=True):
+        for narrow, up, skip in zip(self.narrow, self.up, seen[-2:0:-1], strict=True):
             x = up(nn.functional.interpolate(narrow(x), scale_factor=2) + skip)
         return self.last(x)
 
@@ -69,20 +69,24 @@ class Upright(nn.Module):
 
 
 class Sides(nn.Module):
-    """(n, 3, 64, 96) to logits (n, 2, 1, 96): the film's edge at the first and the last place of a strip."""
+    """(n, 4, 256, 96) to logits (n, 2, 4, 48): the film's edge at the first and the last place of each of four sides.
+
+    The strips follow one another round the film, so that what one side shows of the film's border and of what is
+    around it tells the others what to look for.
+    """
 
     def __init__(self):
         super().__init__()
-        widths = (STRIP_CHANNELS, 16), (16, 24), (24, 32), (32, 32)
-        self.body = nn.Sequential(*[conv(*pair, stride=(2, 1)) for pair in widths])
-        # What is left of the places side by side, each with the columns around.
-        self.wide = conv(32, 48, side=(4, 13), pad=(0, 6))
-        self.wider = conv(48, 48, side=(1, 13), pad=(0, 6))
-        self.head = nn.Conv2d(48, 2, (1, 5), padding=(0, 2))
+        widths = (24, 32), (32, 48), (48, 48)
+        along = [conv(*pair, stride=(2, 1)) for pair in widths]
+        self.body = nn.Sequential(conv(STRIP_CHANNELS, 24, 2, 5), *along)
+        # Four places of each side are left: whole sides and their neighbours are looked at, with the columns around.
+        self.wide = nn.Sequential(*[conv(48, 48, side=(5, 9), pad=(2, 4)) for _ in range(3)])
+        self.head = nn.Conv2d(48, 2, (4, 5), (4, 1), (0, 2))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""
-        return self.head(self.wider(self.wide(self.body(x))))
+        return self.head(self.wide(self.body(x)))
 
 
 class Graph:
@@ -142,7 +146,7 @@ def write_finder(network: Finder) -> None:
         seen.append(x)
     x = graph.chain(x, network.deep)
     scales = graph.keep(np.array([1, 1, 2, 2], np.float32))
-    for narrow, up, skip in zip(network.narrow, network.up, seen[-2::-1], strict=True):
+    for narrow, up, skip in zip(network.narrow, network.up, seen[-2:0:-1], strict=True):
         x = graph.chain(x, narrow)
         x = graph.add(
             "Resize",
@@ -161,9 +165,9 @@ def write_finder(network: Finder) -> None:
 def write_sides(network: Sides) -> None:
     """Store the network that tells the film's edges."""
     graph = Graph()
-    x = graph.chain("x", nn.ModuleList([network.body, network.wide, network.wider]))
-    graph.conv(x, network.head)
-    graph.write(PACKAGE / "sides.onnx", [4, STRIP_CHANNELS, STRIP_PLACES, STRIP_COLUMNS], [4, 2, 1, STRIP_COLUMNS])
+    graph.conv(graph.chain("x", nn.ModuleList([network.body, network.wide])), network.head)
+    seen = [1, STRIP_CHANNELS, 4 * STRIP_PLACES, STRIP_COLUMNS]
+    graph.write(PACKAGE / "sides.onnx", seen, [1, 2, 4, len(EDGE_COLUMNS)])
 
 
 def write_upright(network: Upright) -> None:

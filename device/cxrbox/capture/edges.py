@@ -7,11 +7,14 @@ the collimator's shadow do not mislead: first by a small network that knows film
 import cv2
 import numpy as np
 
-from cxrbox.capture.networks import STRIP_COLUMNS, STRIP_PLACES, see_sides
+from cxrbox.capture.networks import EDGE_COLUMNS, STRIP_COLUMNS, STRIP_PLACES, see_sides
 
 # Strips keep so far from the corners, as a share of the side.
 FROM_CORNER = 0.03
 SHARES = np.linspace(FROM_CORNER, 1 - FROM_CORNER, STRIP_PLACES)
+# Each place and column of a strip is the mean of so many looks along the side and across it: that takes the noise away
+# and leaves the edge, which runs along the side.
+LOOKS = 4, 2
 # Of the camera's tones.
 GAMMA = 2.2
 # A line that is moved to an edge is right to about so much of its reach; a clearer edge further off is another edge.
@@ -24,13 +27,15 @@ ACROSS = 1.5
 # What is around a place, across and along, and the least spread that tells contrast from noise, of white.
 AROUND = 8.0, 4.0
 LEAST_SPREAD = 0.004
+# The least spread of the tones around a film, of white, that is taken for more than noise.
+LEAST_CONTRAST = 0.02
 # A place whose largest step is so many times its quiet quarter counts half.
 DOUBT = 6.0
 # Columns on each side of an edge that belong to it.
 WINDOW = 8
 
 
-def look_along(grey: np.ndarray, corners: np.ndarray, reach: float) -> np.ndarray:
+def look_along(grey: np.ndarray, corners: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
     """Return what is seen along each side and across it, from inside to outside.
 
     Parameters
@@ -43,18 +48,31 @@ def look_along(grey: np.ndarray, corners: np.ndarray, reach: float) -> np.ndarra
 
     Returns
     -------
-    ndarray of float32, shape (4, 64, 96)
-        Tones, 0..1: top, right, bottom and left side.
+    tones : ndarray of float32, shape (4, 64, 96)
+        0..1: top, right, bottom and left side, each from its first corner clockwise to the next. Beyond the photograph
+        its outermost tones go on.
+    shown : ndarray of float32, shape (4, 64, 96)
+        Share of each that the photograph shows.
     """
     starts, ends = corners[:, np.newaxis], np.roll(corners, -1, axis=0)[:, np.newaxis]
-    places = starts + SHARES[:, np.newaxis] * (ends - starts)
-    offsets = np.linspace(-reach, reach, STRIP_COLUMNS)[:, np.newaxis]
+    places = starts + _spread(SHARES, LOOKS[0])[:, np.newaxis] * (ends - starts)
+    offsets = _spread(np.linspace(-reach, reach, STRIP_COLUMNS), LOOKS[1])[:, np.newaxis]
     at = places[:, :, np.newaxis] + offsets * outwards(corners)[:, np.newaxis, np.newaxis]
-    x, y = at.reshape(4 * STRIP_PLACES, STRIP_COLUMNS, 2).astype(np.float32).transpose(2, 0, 1)
-    seen = cv2.remap(
-        grey, np.ascontiguousarray(x), np.ascontiguousarray(y), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    x, y = np.ascontiguousarray(at.reshape(-1, STRIP_COLUMNS * LOOKS[1], 2).astype(np.float32).transpose(2, 0, 1))
+    tones = cv2.remap(grey, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    shown = (x > -0.5) & (x < grey.shape[1] - 0.5) & (y > -0.5) & (y < grey.shape[0] - 0.5)
+    size = STRIP_COLUMNS, 4 * STRIP_PLACES
+    tones, shown = (
+        cv2.resize(seen.astype(np.float32), size, interpolation=cv2.INTER_AREA).reshape(4, STRIP_PLACES, STRIP_COLUMNS)
+        for seen in (tones, shown)
     )
-    return seen.reshape(4, STRIP_PLACES, STRIP_COLUMNS).astype(np.float32) / 255
+    return tones / 255, shown
+
+
+def _spread(values: np.ndarray, count: int) -> np.ndarray:
+    """Return COUNT values evenly around each of evenly spaced values."""
+    step = values[1] - values[0]
+    return (values[:, np.newaxis] + (np.arange(count) + 0.5 - count / 2) / count * step).ravel()
 
 
 def outwards(corners: np.ndarray) -> np.ndarray:
@@ -65,13 +83,16 @@ def outwards(corners: np.ndarray) -> np.ndarray:
     return np.stack([along[:, 1], -along[:, 0]], axis=1)
 
 
-def strips_input(strips: np.ndarray) -> np.ndarray:
-    """Return strips as `sides.onnx` sees them, tones, votes for an edge and contrast: float32 (n, 3, 64, 96)."""
-    mean, spread = (of(strips, axis=(1, 2), keepdims=True) for of in (np.mean, np.std))
-    votes = np.stack([vote(strip) for strip in strips])
-    votes = np.pad(votes, ((0, 0), (0, 0), (0, 1)))
-    contrast = np.stack([_contrast(strip) for strip in strips])
-    return np.stack([(strips - mean) / np.maximum(spread, 0.02), votes, contrast], axis=1).astype(np.float32)
+def strips_input(tones: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Return strips as `sides.onnx` sees them, one after the other round the film: float32 (1, 4, 256, 96).
+
+    Tones, votes for an edge, contrast and what the photograph shows.
+    """
+    votes = np.pad([vote(strip) for strip in tones], ((0, 0), (0, 0), (0, 1)))
+    contrast = np.stack([_contrast(strip) for strip in tones])
+    levels = (tones - tones.mean()) / max(float(tones.std()), LEAST_CONTRAST)
+    channels = np.stack([levels, votes, contrast, shown])
+    return channels.reshape(1, len(channels), 4 * STRIP_PLACES, STRIP_COLUMNS).astype(np.float32)
 
 
 def _contrast(strip: np.ndarray) -> np.ndarray:
@@ -84,8 +105,8 @@ def _contrast(strip: np.ndarray) -> np.ndarray:
 
 def move_to_film(grey: np.ndarray, corners: np.ndarray, reach: float) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return two points of the film's edge next to each side, as the network tells it; parameters of `look_along`."""
-    shares = see_sides(strips_input(look_along(grey, corners, reach)))
-    columns = (np.arange(STRIP_COLUMNS) / (STRIP_COLUMNS - 1) * 2 - 1) * reach
+    shares = see_sides(strips_input(*look_along(grey, corners, reach)))
+    columns = (EDGE_COLUMNS / (STRIP_COLUMNS - 1) * 2 - 1) * reach
     return [_place(corners, side, *_line_through(shares[side] @ columns)) for side in range(4)]
 
 
@@ -93,7 +114,7 @@ def move_to_edge(grey: np.ndarray, corners: np.ndarray, reach: float) -> list[tu
     """Return two points of the clearest edge next to each side, or of the side where none is clear."""
     return [
         _place(corners, side, *_fit_clearest(vote(strip), reach))
-        for side, strip in enumerate(look_along(grey, corners, reach))
+        for side, strip in enumerate(look_along(grey, corners, reach)[0])
     ]
 
 
@@ -116,9 +137,10 @@ def vote(strip: np.ndarray) -> np.ndarray:
     its dark corners, and with the other sign, and both tell where the side is. Steps are taken in light and not in
     tones, because blur spreads light: in tones the middle of an edge moves to its dark side.
     """
-    light = cv2.GaussianBlur(strip**GAMMA, (0, 0), sigmaX=ACROSS, sigmaY=ALONG)
+    light = cv2.GaussianBlur(cv2.pow(strip, GAMMA), (0, 0), sigmaX=ACROSS, sigmaY=ALONG)
     steps = np.abs(np.diff(light, axis=1))
-    noise = np.quantile(steps, 0.25, axis=1, keepdims=True) + 1e-6
+    quarter = steps.shape[1] // 4
+    noise = np.partition(steps, quarter, axis=1)[:, quarter, np.newaxis] + 1e-6
     return steps / (steps.max(axis=1, keepdims=True) + DOUBT * noise)
 
 

@@ -13,14 +13,16 @@ import cv2
 import numpy as np
 
 # Sides of what the networks see and of the map that the finder gives, in pixels.
-FINDER_SIDE = 128
+FINDER_SIDE = 256
 UPRIGHT_SIDE = 64
 # Places along a side of the film and columns across it.
 STRIP_PLACES = 64
 STRIP_COLUMNS = 96
-STRIP_CHANNELS = 3
-# Columns on each side of the likeliest that belong to the same edge.
-NEAR_BEST = 6
+STRIP_CHANNELS = 4
+# The columns at which `sides.onnx` says how surely an edge runs there.
+EDGE_COLUMNS = np.arange(0, STRIP_COLUMNS, 2)
+# How many of those on each side of the likeliest belong to the same edge.
+NEAR_BEST = 3
 # A network of OpenCV keeps its activations between calls: one picture at a time.
 _ONE_AT_A_TIME = Lock()
 
@@ -57,31 +59,31 @@ def see_places(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def finder_input(photo: np.ndarray) -> np.ndarray:
-    """Return a photograph as the finder sees it: float32 (3, 128, 128), about -1..1."""
+    """Return a photograph as the finder sees it: float32 (3, 256, 256), about -1..1."""
     small = cv2.resize(photo, (FINDER_SIDE, FINDER_SIDE), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray((small.astype(np.float32) / 127.5 - 1).transpose(2, 0, 1))
 
 
 def see_sides(strips: np.ndarray) -> np.ndarray:
-    """Return how surely the film's edge runs through each column at the first and the last place of four strips.
+    """Return how surely the film's edge runs through EDGE_COLUMNS at the first and the last place of each side.
 
     Parameters
     ----------
-    strips : ndarray of float32, shape (4, 3, 64, 96)
+    strips : ndarray of float32, shape (1, 4, 256, 96)
         As of `cxrbox.capture.edges.strips_input`.
 
     Returns
     -------
-    ndarray of float32, shape (4, 2, 96)
+    ndarray of float32, shape (4, 2, 48)
         Shares; each row adds up to 1.
     """
-    # A side may as well be walked the other way: what both ways agree on is surer.
+    # A film may as well be walked round the other way: what both ways agree on is surer.
     forth, back = _run("sides.onnx", strips), _run("sides.onnx", np.ascontiguousarray(strips[:, :, ::-1]))
-    logits = (forth + back[:, ::-1]).reshape(4, 2, STRIP_COLUMNS) / 2
+    logits = (forth[0] + back[0, ::-1, ::-1]).transpose(1, 0, 2) / 2
     shares = np.exp(logits - logits.max(axis=-1, keepdims=True))
     # The mean of two edges that compete is neither: only what is next to the best counts.
     best = shares.argmax(axis=-1, keepdims=True)
-    shares *= np.abs(np.arange(STRIP_COLUMNS) - best) <= NEAR_BEST
+    shares *= np.abs(np.arange(len(EDGE_COLUMNS)) - best) <= NEAR_BEST
     return shares / shares.sum(axis=-1, keepdims=True)
 
 

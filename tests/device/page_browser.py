@@ -4,6 +4,7 @@ import html
 import shutil
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -48,6 +49,17 @@ def open_page(box: RunningBox, **context) -> Iterator[Page]:
         browser.close()
     assert not [error for error in errors if not any(word in error for word in EXPECTED)]
     assert {url.split("/")[2] for url in asked} == {f"127.0.0.1:{box.port}"}
+
+
+def wait_in_page(page: Page, truth: str, arg: object = None, seconds: float = 20.0) -> None:
+    """Wait until a function of JavaScript returns true in a page.
+
+    Playwright's own `wait_for_function` makes the function anew from its text, which the page's content policy forbids.
+    """
+    until = time.monotonic() + seconds
+    while not page.evaluate(truth, arg):
+        assert time.monotonic() < until, f"{truth} is not true in the page"
+        page.wait_for_timeout(50)
 
 
 def post(box: RunningBox, path: str, body: bytes = b"", **headers: str) -> tuple[int, str, str]:

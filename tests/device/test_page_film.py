@@ -80,7 +80,7 @@ def test_a_refused_photograph_is_read_all_the_same_if_a_person_wants_it_and_only
     [entry] = [entry for entry in store.ledger() if entry.kind == "override" and entry.film == film]
     assert entry.facts["note"] == "Nurse A: the patient has left"
     lay_refusal(store, store.claim().id, "glare", GLARE)
-    page.goto(f"{lone.url}/films/{film}")
+    # The page shows by itself that the film is not waiting any more.
     expect(page.locator("main")).to_contain_text("could not be read")
     expect(page.get_by_role("button", name="Read it all the same")).to_have_count(0)
     assert post(lone, f"/films/{film}/override", b"note=again")[0] == 409

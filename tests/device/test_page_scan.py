@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from cxrbundle.phantom import draw_phantom
-from page_browser import DESKTOP, PHONE, LonePage, open_page, post
+from page_browser import DESKTOP, PHONE, LonePage, open_page, post, wait_in_page
 from photographed import photograph
 from playwright.sync_api import expect
 from running_box import RunningBox, free_port
@@ -35,7 +35,7 @@ def test_a_film_is_scanned_refused_with_advice_and_the_way_leads_back(station):
     with open_page(station, **PHONE) as page:
         page.goto(f"{station.url}/scan")
         expect(page.locator("#coaching")).to_contain_text("Glare hides the film", timeout=20_000)
-        page.wait_for_function("document.getElementById('preview').naturalWidth > 300", timeout=20_000)
+        wait_in_page(page, "() => document.getElementById('preview').naturalWidth > 300")
         expect(page.locator("#outline polygon")).to_have_attribute("points", FOUR_CORNERS)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         # What is drawn over the picture is as large as the picture.
@@ -69,7 +69,7 @@ def test_a_good_film_is_scanned_and_its_result_shown_with_before_and_after(tmp_p
         for picture in ("#picture", "#heat", "#photo"):
             page.locator(picture).scroll_into_view_if_needed()
             shown = "(image) => image.complete && image.naturalWidth > 100"
-            page.wait_for_function(shown, arg=page.locator(picture).element_handle(), timeout=20_000)
+            wait_in_page(page, shown, page.locator(picture).element_handle())
     assert [film["state"] for film in box.list_films()] == ["read"]
     assert box.stop() == 0
 

@@ -42,6 +42,7 @@ def test_a_film_from_a_phone_is_taken_in_read_and_shown(box, tmp_path):
         page.get_by_label("Choose films").set_input_files(tmp_path / "image.png")
         page.wait_for_url("**/films/1")
         expect(page.locator(".findings tbody tr")).to_have_count(14, timeout=20_000)
+        page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
     [known] = box.list_films()
     assert known["source"] == "upload" and known["name"] == "image.png" and known["state"] == "read"

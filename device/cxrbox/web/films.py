@@ -51,7 +51,7 @@ def show_film(film_id: int) -> str:
         film=film,
         rows=rows,
         chosen=chosen,
-        without_heat=_findings_without_heat(film),
+        without_heat=_findings_without_heat(film) if rows else set(),
         other_names=store.other_names(film_id),
         identities=store.identities(film_id),
         drawn=_picture(film).exists(),
@@ -61,13 +61,10 @@ def show_film(film_id: int) -> str:
 
 
 def _findings_without_heat(film: dict) -> set[str]:
-    """Return the findings for which nothing in the film speaks, so that their heat maps are empty."""
+    """Return the findings of a film that was read for which nothing in it speaks, so that their heat maps are empty."""
     from cxrbox.maps import unpack_maps
 
-    packed = the_store().maps(film["id"])
-    if packed is None:
-        return set()
-    maps = unpack_maps(packed)
+    maps = unpack_maps(the_store().maps(film["id"]))
     return {name for name, one in zip(film["reading"]["findings"], maps, strict=True) if one.max() <= 0}
 
 

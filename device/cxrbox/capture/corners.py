@@ -23,8 +23,9 @@ NEAR_CORNER = 0.08
 # tells the film's edge from others, and where the edge is measured.
 SIDE_REACHES = 0.1, 0.03
 EDGE_REACH = 0.01
-# Glare is as sure as this where it hides the film.
-SURE = 0.5
+# Glare is as sure as this where it hides the film; of validation photographs all that were spoilt by glare are refused with
+# it, and 2 of 600 good ones.
+SURE = 0.7
 
 
 @dataclass(frozen=True)

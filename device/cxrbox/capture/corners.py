@@ -24,8 +24,8 @@ NEAR_CORNER = 0.08
 # film: it looks as far twice.
 SIDE_REACHES = 0.1, 0.1, 0.03
 EDGE_REACH = 0.01
-# Glare is as sure as this where it hides the film: so all of 80 validation photographs that glare spoilt are refused, and
-# 2 of 600 good ones.
+# Glare is as sure as this where it hides the film. On validation photographs it then refuses all of 80 that are spoilt
+# and 2 of 600 good ones.
 SURE = 0.7
 
 

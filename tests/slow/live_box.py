@@ -205,20 +205,21 @@ def start_time(pid: int) -> float:
 
 def peak_memory(pid: int) -> int:
     """Return the largest resident size a process ever had, in KiB; 0 where it is gone."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+    return _kibibytes(pid, "status", "VmHWM:")
 
 
 def proportional_memory(pid: int) -> int:
     """Return what a process takes now, in KiB, pages that several share counted in parts (PSS); 0 where it is gone."""
+    return _kibibytes(pid, "smaps_rollup", "Pss:")
+
+
+def _kibibytes(pid: int, file: str, name: str) -> int:
+    """Return a line of a file that the kernel keeps about a process; 0 where the process is gone."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
+    return next((int(line.split()[1]) for line in lines if line.startswith(name)), 0)
 
 
 def cpu_seconds(pid: int) -> float:

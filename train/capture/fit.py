@@ -93,7 +93,7 @@ def see(pictures: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
 
 
-def fit_finder(keep: Path, steps: int = 20000, batch: int = 24) -> dict:
+def fit_finder(keep: Path, steps: int = 17000, batch: int = 24) -> dict:
     """Fit the finder and return its figures on validation patients."""
     (sets, held), random, network = load_sets(keep), np.random.default_rng(1), Finder()
 

@@ -1,118 +1,119 @@
-"""Decoding the films that come next while one is read: decoding a film as hospitals keep it is most of the work."""
+"""Reading the films that come next beside the one that is due: each core reads a film."""
 
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from pathlib import Path
-from threading import Thread
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
-from cxrbox.decoding.film import DecodedFilm, decode_film
 from cxrbox.errors import RefusedError
+from cxrbox.results import Refusal, Result
+from cxrbox.store import QueuedFilm
 
-
-@dataclass(frozen=True)
-class Decoded:
-    """What a film's file holds.
-
-    Attributes
-    ----------
-    film : DecodedFilm
-    patient_id : str or None
-        Of a DICOM header, where it was wanted and there is one.
-    milliseconds : float
-        What decoding it took.
-    """
-
-    film: DecodedFilm
-    patient_id: str | None
-    milliseconds: float
-
-    @property
-    def size(self) -> int:
-        """The bytes of its pixels."""
-        return self.film.grey.nbytes + (0 if self.film.colour is None else self.film.colour.nbytes)
+# Whoever stops a box waits for it no longer than twice as long; a film takes some seconds at most.
+CLOSE_SECONDS = 5.0
 
 
 class Ahead:
-    """Decodes films beside the one that is read, each on a thread; no other thread may decode while it does.
+    """Reads films on threads of its own; what is read is taken film by film, in order.
 
-    Nothing rests on it: a film that could not be decoded beside others is decoded again with nothing beside it, and
-    only what comes of that counts.
+    Nothing rests on it: a film that could not be read beside others, for lack of memory it may be, is read again with
+    nothing beside it, and only what comes of that counts.
 
     Parameters
     ----------
-    with_patient_id : bool
-        Whether to read from a DICOM header whom it shows.
-    most : int
-        Films that may be decoded, or wait decoded, at once.
+    read : callable
+        Reads one film; it may raise RefusedError and MemoryError.
+    threads : int
+        Films that are read at once. As many again wait, read or not, so that no thread has to.
     memory : int
-        Bytes that those may take; films that come together are taken to be as large as the last one.
+        Bytes that the decoded films may take; films that come together are taken to be as large as the last one.
     """
 
-    def __init__(self, with_patient_id: bool, most: int, memory: int):
-        self._with_patient_id = with_patient_id
-        self._most, self._memory, self._last = most, memory, 1
-        self._begun: dict[int, Future[Decoded | None]] = {}
+    def __init__(self, read: Callable[[QueuedFilm], Result | Refusal], threads: int, memory: int):
+        self._read, self._wanted, self._memory, self._last = read, 2 * threads, memory, 1
+        self._begun: dict[int, Future[Result | Refusal | None]] = {}
+        self._waiting: SimpleQueue[tuple[QueuedFilm, Future] | None] = SimpleQueue()
+        # They keep nobody from ending: a decoder may hang.
+        self._threads = [threading.Thread(target=self._work, name="reading", daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def most(self) -> int:
         """How many films there is room for, one at least."""
-        return max(1, min(self._most, self._memory // self._last))
+        return max(1, min(self._wanted, self._memory // self._last))
+
+    @property
+    def scarce(self) -> bool:
+        """Whether more films should be begun."""
+        return len(self._begun) <= self.most // 2
 
     @property
     def first(self) -> int | None:
-        """The number of the film that was begun first; None where none is decoded."""
+        """The number of the film that was begun first; None where none was."""
         return next(iter(self._begun), None)
 
-    def begin(self, film: int, path: Path) -> None:
-        """Begin to decode a film, unless that was begun, on a thread that keeps nobody from ending."""
-        if film not in self._begun:
-            decoded = self._begun[film] = Future()
-            Thread(target=self._answer, args=(decoded, path), name="decoding", daemon=True).start()
+    def begin(self, film: QueuedFilm) -> None:
+        """Begin to read a film, unless that was begun or there is no room for it."""
+        if film.id not in self._begun and len(self._begun) < self.most:
+            begun = self._begun[film.id] = Future()
+            self._waiting.put((film, begun))
 
-    def take(self, film: int, path: Path) -> Decoded:
-        """Return a film decoded; where that was not begun, or failed, all that was begun is waited for and dropped.
+    def take(self, film: QueuedFilm) -> Result | Refusal:
+        """Return what became of a film; where that was not begun, what was begun is dropped.
 
         Raises
         ------
         RefusedError
-            If the file holds no film that can be decoded.
+            If the film cannot be decoded.
         MemoryError
-            If decoding it, and nothing else, takes more memory than there is.
+            If reading it, and nothing else, takes more memory than there is.
         """
-        begun = self._begun.pop(film, None)
-        decoded = begun and begun.result()
-        if not decoded:
+        begun = self._begun.pop(film.id, None)
+        if begun is None:
             self.drop()
-            decoded = self._decode(path)
-        self._last = decoded.size
-        return decoded
+        outcome = begun and begun.result()
+        if outcome is None:
+            self._wait()
+            outcome = self._read(film)
+        self._last = outcome.size or self._last
+        return outcome
 
     def drop(self) -> None:
-        """Wait until nothing is decoded, and forget what came of it."""
-        while self._begun:
-            _, decoded = self._begun.popitem()
-            decoded.result()
+        """Wait until nothing is read, and forget what came of it."""
+        self._wait()
+        self._begun.clear()
 
-    def _decode(self, path: Path) -> Decoded:
-        started = time.perf_counter()
-        film = decode_film(path)
-        patient_id = _read_patient_id(path) if self._with_patient_id and film.source == "dicom" else None
-        return Decoded(film, patient_id, (time.perf_counter() - started) * 1000)
+    def close(self) -> None:
+        """End the threads: what is not begun yet is not read, and what hangs is waited for no longer than a moment."""
+        with suppress(Empty):
+            while True:
+                self._waiting.get_nowait()
+        for _ in self._threads:
+            self._waiting.put(None)
+        deadline = time.monotonic() + CLOSE_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _answer(self, decoded: Future[Decoded | None], path: Path) -> None:
-        """Decode a film on a thread, and let whoever waits know what came of it."""
+    def _wait(self) -> None:
+        for begun in self._begun.values():
+            begun.exception()
+
+    def _work(self) -> None:
+        while self._work_once(self._waiting.get()):
+            pass
+
+    def _work_once(self, task: tuple[QueuedFilm, Future] | None) -> bool:
+        """Read a film and let whoever waits know what came of it; return False where there is no more to do."""
+        if task is None:
+            return False
+        film, begun = task
         try:
-            decoded.set_result(self._decode(path))
+            begun.set_result(self._read(film))
         except (RefusedError, MemoryError):
-            # Not the error itself: it would hold on to all that was decoded so far.
-            decoded.set_result(None)
+            begun.set_result(None)
         except BaseException as err:
-            decoded.set_exception(err)
-
-
-def _read_patient_id(path: Path) -> str | None:
-    # As in `cxrbox.decoding.film`: only who reads DICOM pays for it.
-    from cxrbox.header_identity import read_patient_id
-
-    return read_patient_id(path)
+            begun.set_exception(err)
+        return True

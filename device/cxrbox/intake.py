@@ -37,6 +37,8 @@ class Entry:
         Changes when the content does: size, time of change and inode.
     size : int
         Bytes.
+    changed : float
+        When the kernel changed it last, in seconds since 1970; nobody sets that by hand, as copying sets `st_mtime`.
     refusal : RefusedError or None
         Why it cannot be taken in, where that shows without opening it.
     """
@@ -45,6 +47,7 @@ class Entry:
     name: str
     signature: str
     size: int
+    changed: float
     refusal: RefusedError | None
 
 
@@ -99,6 +102,24 @@ class Intake:
 
     def _settled(self, entry: Entry) -> bool:
         """Return whether an entry stayed the same for long enough."""
+        return self._watched(entry) or self._untouched(entry)
+
+    def _untouched(self, entry: Entry) -> bool:
+        """Return whether the kernel says that a film was not touched for long enough, and that nobody writes it.
+
+        A film that lay there before the box looked need not be watched. Both must hold: the clock may have been set
+        since the last write, and who writes may open a file for each piece of it.
+        """
+        if entry.refusal or not time.time() - entry.changed >= self.settle_seconds:
+            return False
+        try:
+            with _open_film(entry.path) as film:
+                return _being_written(film) is False
+        except (RefusedError, OSError):
+            return False
+
+    def _watched(self, entry: Entry) -> bool:
+        """Return whether an entry stayed the same for long enough while it was watched."""
         now = time.monotonic()
         signature, since = self._pending.get(entry.name, (None, now))
         if signature != entry.signature:
@@ -162,7 +183,7 @@ class Intake:
                     continue
                 name, signature = self._name(path), self._signature(found)
                 if self._seen.get(name) != signature:
-                    yield Entry(path, name, signature, found.st_size, _at_sight(path, found))
+                    yield Entry(path, name, signature, found.st_size, found.st_ctime, _at_sight(path, found))
 
     def _walk(self) -> Iterator[tuple[Path, list[str], list[str]]]:
         """Walk the folder; an empty sub-folder is an entry of its own, a link to a folder is not followed."""
@@ -226,14 +247,14 @@ def _open_film(path: Path):
         raise refuse("unreadable", "the box may not read the file") from err
 
 
-def _being_written(film) -> bool:
+def _being_written(film) -> bool | None:
     """Return whether some process has the file open for writing: the kernel then grants no read lease.
 
-    Leases exist for the owner's files on local disks only; elsewhere the time to settle must do.
+    Leases exist for the owner's files on local disks only; elsewhere it is not known (None), and watching must do.
     """
     try:
         fcntl.fcntl(film, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except OSError as err:
-        return err.errno == errno.EAGAIN
+        return True if err.errno == errno.EAGAIN else None
     fcntl.fcntl(film, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     return False

@@ -42,7 +42,9 @@ class Settings:
     golden_seconds: float = _setting(3600.0, "time between two readings of the golden films, in seconds", 60, 86400)
     host: str = _setting("127.0.0.1", "address the page is served at; 0.0.0.0 serves the LAN")
     port: int = _setting(8080, "port of the page", 1, 65535)
-    threads: int = _setting(2, "processor cores that reading may use, at most those there are", 1, 64)
+    threads: int = _setting(
+        4, "films that are read at once, each on a processor core; at most as many as there are cores", 1, 64
+    )
     from_folder: bool = _setting(True, "take films from the folder that is watched")
     from_stick: bool = _setting(False, "take films from memory sticks")
     from_upload: bool = _setting(True, "take films that are sent to the page")

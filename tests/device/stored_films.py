@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import cv2
-from cxrbox.reader import Desk
+from cxrbox.desk import Desk
 from cxrbox.reading import Reader
 from cxrbox.settings import Settings
 from cxrbox.store import Store

@@ -1,7 +1,7 @@
-"""The next films are decoded while one is read."""
+"""The next films are read beside the one that is due."""
 
 import threading
-from pathlib import Path
+import time
 
 import cv2
 import numpy as np
@@ -9,78 +9,163 @@ import pydicom
 import pytest
 from cxrbox.ahead import Ahead
 from cxrbox.demo import copy_demo_films
+from cxrbox.desk import Desk
 from cxrbox.errors import RefusedError
-from cxrbox.reader import Desk
 from cxrbox.reading import open_reader
+from cxrbox.results import Refusal, read_queued
 from cxrbox.settings import Settings
-from cxrbox.store import Store
+from cxrbox.store import QueuedFilm, Store
 from cxrbundle.phantom import draw_phantom
 from stored_films import keep_phantoms
 
+BLANK = RefusedError("blank", "it is blank")
+
+
+class Trial:
+    """Stands where films are read: each takes until it is let go, and comes out as it is told."""
+
+    def __init__(self, size: int = 0):
+        self.size, self.read, self.failing = size, [], {}
+        self.go, self.inside, self.most = threading.Event(), 0, 0
+        self._lock = threading.Lock()
+
+    def __call__(self, film: QueuedFilm) -> Refusal:
+        with self._lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+        assert self.go.wait(20)
+        with self._lock:
+            self.inside -= 1
+            self.read.append(film.id)
+        if error := self.failing.pop(film.id, None):
+            raise error
+        return Refusal(BLANK, size=self.size)
+
+
+def films(*numbers: int) -> list[QueuedFilm]:
+    return [QueuedFilm(number, "") for number in numbers]
+
 
 @pytest.fixture
-def ahead():
-    return Ahead(with_patient_id=True, most=2, memory=1 << 20)
+def begin():
+    """Return what makes a trial and something ahead that has begun with films 1, 2, and so on."""
+    opened = []
+
+    def begin_(count: int, threads: int = 2, memory: int = 1 << 20, size: int = 0) -> tuple[Ahead, Trial]:
+        trial = Trial(size)
+        ahead = Ahead(trial, threads, memory)
+        opened.append((ahead, trial))
+        for film in films(*range(1, count + 1)):
+            ahead.begin(film)
+        return ahead, trial
+
+    yield begin_
+    for ahead, trial in opened:
+        trial.go.set()
+        ahead.close()
 
 
-def test_a_film_decoded_ahead_is_the_film_and_its_time_counts(ahead, phantom_png):
-    path = phantom_png(1)
-    ahead.begin(1, path)
-    assert ahead.first == 1
-    decoded = ahead.take(1, path)
-    np.testing.assert_array_equal(decoded.film.grey, draw_phantom(1))
-    assert decoded.milliseconds > 0 and decoded.patient_id is None
+def wait_for(condition) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_films_are_read_side_by_side_and_taken_in_order(begin):
+    ahead, trial = begin(4)
+    wait_for(lambda: trial.inside == 2)
+    trial.go.set()
+    for film in films(1, 2, 3, 4):
+        assert ahead.first == film.id
+        assert ahead.take(film).error is BLANK
     assert ahead.first is None
+    assert sorted(trial.read) == [1, 2, 3, 4] and trial.most == 2
 
 
-def test_films_decoded_side_by_side_are_taken_in_order(ahead, phantom_png):
-    for film in (1, 2, 1):  # what was begun is not begun again
-        ahead.begin(film, phantom_png(film))
-    for film in (1, 2):
-        assert ahead.first == film
-        np.testing.assert_array_equal(ahead.take(film, Path("nowhere")).film.grey, draw_phantom(film))
+def test_no_more_is_begun_than_there_is_room_for_and_nothing_twice(begin):
+    ahead, trial = begin(6)
+    ahead.begin(films(1)[0])
+    trial.go.set()
+    for film in films(1, 2, 3, 4):
+        ahead.take(film)
+    assert ahead.first is None
+    assert sorted(trial.read) == [1, 2, 3, 4]
 
 
-def test_there_is_room_for_as_many_films_as_the_memory_holds(ahead, phantom_png):
-    assert ahead.most == 2
-    size = ahead.take(1, phantom_png(1)).size
-    assert size == draw_phantom(1).nbytes and ahead.most == 2
-    for memory, most in ((size * 2, 2), (size * 2 - 1, 1), (size - 1, 1)):
-        narrow = Ahead(with_patient_id=False, most=2, memory=memory)
-        narrow.take(1, phantom_png(1))
-        assert narrow.most == most
+@pytest.mark.parametrize(("memory", "most"), [(400, 4), (399, 3), (200, 2), (199, 1), (99, 1)])
+def test_there_is_room_for_as_many_films_as_the_memory_holds(begin, memory, most):
+    ahead, trial = begin(1, memory=memory, size=100)
+    trial.go.set()
+    ahead.take(films(1)[0])
+    assert ahead.most == most
 
 
-def test_what_was_begun_for_another_film_is_dropped(ahead, phantom_png):
-    ahead.begin(1, phantom_png(1))
-    np.testing.assert_array_equal(ahead.take(2, phantom_png(2)).film.grey, draw_phantom(2))
-    assert "decoding" not in {thread.name for thread in threading.enumerate()}
+def test_more_is_wanted_before_a_thread_has_nothing_to_do(begin):
+    ahead, trial = begin(4)
+    trial.go.set()
+    assert not ahead.scarce
+    ahead.take(films(1)[0])
+    assert not ahead.scarce
+    ahead.take(films(2)[0])
+    assert ahead.scarce
 
 
-def test_what_was_refused_beside_another_film_is_tried_alone(ahead, tmp_path, phantom_png):
-    path = tmp_path / "late.png"
-    ahead.begin(1, path)
-    while any(thread.name == "decoding" for thread in threading.enumerate()):
-        pass
-    phantom_png(3, tmp_path, "late.png")
-    np.testing.assert_array_equal(ahead.take(1, path).film.grey, draw_phantom(3))
+def test_what_was_begun_for_another_film_is_dropped(begin):
+    ahead, trial = begin(2)
+    trial.go.set()
+    ahead.take(films(9)[0])
+    assert ahead.first is None
+    assert trial.read[-1] == 9 and sorted(trial.read) == [1, 2, 9]
 
 
-def test_what_cannot_be_decoded_is_refused_by_whoever_takes_it(ahead, tmp_path):
-    path = tmp_path / "no film.png"
-    path.write_bytes(b"no film")
-    ahead.begin(1, path)
-    with pytest.raises(RefusedError):
-        ahead.take(1, path)
+@pytest.mark.parametrize("error", [BLANK, MemoryError()])
+def test_what_failed_beside_another_film_is_read_again_alone(begin, error):
+    ahead, trial = begin(3)
+    trial.failing[1] = error
+    trial.go.set()
+    assert ahead.take(films(1)[0]).error is BLANK
+    assert trial.read[-1] == 1 and sorted(trial.read) == [1, 1, 2, 3]
+    assert ahead.first == 2  # what was read beside it is not read again
+    for film in films(2, 3):
+        ahead.take(film)
+    assert len(trial.read) == 4
 
 
-def test_a_header_says_whom_it_shows_only_where_that_is_wanted(ahead, tmp_path):
+def test_what_fails_alone_as_well_is_told_whoever_takes_it(begin):
+    ahead, trial = begin(0)
+    trial.go.set()
+    trial.failing[1] = BLANK
+    with pytest.raises(RefusedError, match="it is blank"):
+        ahead.take(films(1)[0])
+
+
+def test_what_nobody_foresaw_is_told_whoever_takes_it(begin):
+    ahead, trial = begin(1)
+    trial.failing[1] = ZeroDivisionError()
+    trial.go.set()
+    with pytest.raises(ZeroDivisionError):
+        ahead.take(films(1)[0])
+
+
+def test_a_film_that_hangs_does_not_keep_the_box_from_ending(begin, monkeypatch):
+    monkeypatch.setattr("cxrbox.ahead.CLOSE_SECONDS", 0.1)
+    ahead, trial = begin(4)
+    wait_for(lambda: trial.inside == 2)
+    ahead.close()
+    trial.go.set()
+    wait_for(lambda: not trial.inside)
+    assert sorted(trial.read) == [1, 2]
+
+
+def test_a_header_says_whom_it_shows_only_where_that_is_wanted(tmp_path, bundle_folder):
     path = copy_demo_films(tmp_path)[0]
     film = pydicom.dcmread(path)
     film.PatientID = "MRN 0042"
     film.save_as(path)
-    assert ahead.take(1, path).patient_id == "MRN 0042"
-    assert Ahead(with_patient_id=False, most=1, memory=1).take(1, path).patient_id is None
+    for wanted, told in ((True, ("MRN 0042", "dicom")), (False, None)):
+        settings = Settings(bundle=bundle_folder, threads=1, dicom_identity=wanted)
+        assert read_queued(open_reader(settings), settings, films(1)[0], path).identity == told
 
 
 def test_the_largest_films_are_read_one_after_the_other_in_bounded_memory(idle_box):
@@ -94,14 +179,14 @@ def test_the_largest_films_are_read_one_after_the_other_in_bounded_memory(idle_b
 
 
 def test_a_film_that_lacks_what_the_next_one_took_is_read_once_more_alone(tmp_path, bundle_folder, monkeypatch):
-    """Which of two films lacks memory is chance, so the want is provoked: there is none while the next is decoded."""
+    """Which of two films lacks memory is chance, so the want is provoked: there is none beside another film."""
     store = Store(tmp_path / "state")
     keep_phantoms(store, 1, 2)
     desk = Desk(Settings(), store, open_reader(Settings(bundle=bundle_folder, threads=1)))
     plenty = desk.reader.read_decoded
 
     def scarce(*words):
-        if desk._ahead.first is not None:
+        if threading.current_thread() is not threading.main_thread():
             raise MemoryError
         return plenty(*words)
 

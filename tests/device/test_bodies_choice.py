@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -91,6 +92,32 @@ def test_the_processor_reads_where_there_is_no_device(choice, compiled):
     status = body.status()
     assert isinstance(body, CpuBody) and status.wanted == "cpu"
     assert (status.degraded, status.reason, status.expected_ms) == (False, "", None)
+
+
+def test_the_processor_answers_several_threads_at_once():
+    bundle, films, answers = known_answers()
+    body = CpuBody(bundle, 2)
+    with ThreadPoolExecutor(4) as threads:
+        for place, features in enumerate(threads.map(body, films * 10)):
+            np.testing.assert_array_equal(features, answers[place % len(films)])
+
+
+def test_one_interpreter_that_drifts_is_enough_not_to_read():
+    bundle, films, answers = known_answers()
+    body = CpuBody(bundle, 3)
+    proved = []
+
+    def prove(one) -> None:
+        np.testing.assert_array_equal(one(films[0]), answers[0])
+        proved.append(one)
+        if len(proved) == 2:
+            raise BackendError(f"{one.backend} drifts")
+
+    with pytest.raises(BackendError, match=r"^cpu .* drifts$"):
+        body.check(prove)
+    assert len({id(one.network) for one in proved}) == 2
+    assert body.check(proved.append) and len({id(one.network) for one in proved[2:]}) == 3
+    assert_reads(body, "cpu ")
 
 
 def test_a_bundle_without_a_compiled_body_cannot_be_told_to_use_the_edge_tpu():

@@ -1,5 +1,6 @@
 """What is taken in from a folder, and what is listed instead."""
 
+import errno
 import os
 import sqlite3
 import subprocess
@@ -56,6 +57,34 @@ def test_a_file_that_another_process_writes_waits_for_its_end(intake, phantom_pn
     assert intake.look() == 1
 
 
+def test_a_film_that_lay_there_before_is_not_watched_first(intake, phantom_png):
+    path = phantom_png(1, intake.folder)
+    intake.settle_seconds = 0.3
+    os.utime(path, (0, 0))  # as a copy that keeps the times of its source does, while it is young
+    assert intake.look() == 0
+    later = Intake(intake.folder, intake.store, settle_seconds=0.3)
+    time.sleep(0.3)
+    with path.open("ab"):
+        assert later.look() == 0
+    later = Intake(intake.folder, intake.store, settle_seconds=0.3)
+    assert later.look() == 1
+
+
+def test_a_film_that_the_kernel_says_nothing_of_is_watched(intake, phantom_png, monkeypatch):
+    """As on a network drive, and where the film belongs to somebody else; root is told of every film."""
+
+    def refuse_lease(*_):
+        raise PermissionError(errno.EACCES, "no lease")
+
+    monkeypatch.setattr("cxrbox.intake.fcntl.fcntl", refuse_lease)
+    phantom_png(1, intake.folder)
+    intake.settle_seconds = 0.3
+    time.sleep(0.3)
+    assert intake.look() == 0
+    time.sleep(0.3)
+    assert intake.look() == 1
+
+
 def test_a_name_that_is_no_text_is_kept_as_text(intake, phantom_png):
     phantom_png(1, intake.folder).rename(intake.folder / os.fsdecode(b"f\xfcr Anna.png"))
     assert intake.look() == 1
@@ -64,7 +93,7 @@ def test_a_name_that_is_no_text_is_kept_as_text(intake, phantom_png):
 
 
 def test_a_file_that_vanishes_before_it_is_opened_is_listed(intake):
-    intake._take(Entry(intake.folder / "gone.png", "gone.png", "1:1:1", 10, None))
+    intake._take(Entry(intake.folder / "gone.png", "gone.png", "1:1:1", 10, 0.0, None))
     [film] = intake.store.list_films(10)
     assert (film["name"], film["refusal_code"]) == ("gone.png", "vanished")
 

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from queue import LifoQueue
 
 import numpy as np
 from cxrbundle.bundle import Bundle
@@ -12,14 +14,17 @@ from cxrbox.bodies.seam import BodyStatus, Pace, Prove
 from cxrbox.errors import BackendError
 
 
-class CpuBody(Network):
-    """The body on the CPU, through a TFLite interpreter.
+class CpuBody:
+    """The body on the CPU, through TFLite interpreters: any thread may call it, and as many at once as it has.
+
+    Each interpreter keeps to the core that calls it. Films that are read side by side so use all cores to the full,
+    which the threads of one interpreter do not: they wait for each other at every layer of so small a network.
 
     Parameters
     ----------
     bundle : Bundle
     threads : int
-        Threads of the interpreter.
+        Films that may be read side by side; each takes an interpreter, of twice the body's size.
     remark : str
         One sentence on why the CPU reads, where people may expect something else.
 
@@ -36,23 +41,41 @@ class CpuBody(Network):
 
     def __init__(self, bundle: Bundle, threads: int, remark: str = ""):
         runtime, name = find_runtime()
+        # The last one that was used comes first: what it needs is in the processor's cache.
+        self._idle: LifoQueue[Network] = LifoQueue()
         try:
-            super().__init__(runtime.Interpreter(model_content=bundle.body, num_threads=threads))
+            self._networks = [Network(runtime.Interpreter(model_content=bundle.body)) for _ in range(threads)]
         except (RuntimeError, ValueError) as err:
             raise BackendError(f"the body of {bundle.title} does not load in {name} ({err})") from err
-        check_ends(self.ends, bundle.manifest)
+        for network in self._networks:
+            check_ends(network.ends, bundle.manifest)
+            self._idle.put(network)
         self.backend = f"cpu {name}"
         self.pace = Pace()
         self._remark = remark
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """Return the feature map of one film; see `Body`."""
+        network = self._idle.get()
+        try:
+            return self.run(network, pixels)
+        finally:
+            self._idle.put(network)
+
+    def run(self, network: Network, pixels: np.ndarray) -> np.ndarray:
+        """Return the feature map of one film as one of its networks gives it."""
         with self.pace.timed():
-            return to_features(self.codes(pixels), self.ends[1])
+            return to_features(network.codes(pixels), network.ends[1])
 
     def check(self, prove: Prove) -> bool:
-        """Prove that it still answers; there is nothing else that could read, so BackendError is raised if not."""
-        prove(self)
+        """Prove that each interpreter still answers; nothing else could read, so BackendError is raised if not."""
+        taken = [self._idle.get() for _ in self._networks]
+        try:
+            for network in taken:
+                prove(_OneOf(self, network))
+        finally:
+            for network in taken:
+                self._idle.put(network)
         return True
 
     def status(self) -> BodyStatus:
@@ -65,6 +88,21 @@ class CpuBody(Network):
 
     def close(self) -> None:
         """Do nothing: it has no device and no process."""
+
+
+@dataclass(frozen=True)
+class _OneOf:
+    """One of the networks of a body, to be proved by itself."""
+
+    body: CpuBody
+    network: Network
+
+    @property
+    def backend(self) -> str:
+        return self.body.backend
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        return self.body.run(self.network, pixels)
 
 
 def check_ends(ends: Sequence[End], manifest: Manifest) -> None:

@@ -1,5 +1,6 @@
 """The seam to the runtime: pixels go in, features come out, whatever does it."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -49,12 +50,12 @@ class BodyStatus:
 
 
 class Body(Protocol):
-    """Turns one film's input into its feature map.
+    """Turns one film's input into its feature map; several threads may call it at once.
 
     Attributes
     ----------
     backend : str
-        What answered the last film, named in its result.
+        What answered the calling thread's last film, named in its result.
     """
 
     backend: str
@@ -90,6 +91,7 @@ class Pace:
 
     def __init__(self):
         self._milliseconds: deque[float] = deque(maxlen=PACE_FILMS)
+        self._lock = threading.Lock()
         self.median: float | None = None
 
     @contextmanager
@@ -97,5 +99,6 @@ class Pace:
         """Count what is done inside as one film, unless it raises."""
         started = time.perf_counter()
         yield
-        self._milliseconds.append((time.perf_counter() - started) * 1000)
-        self.median = median(self._milliseconds)
+        with self._lock:
+            self._milliseconds.append((time.perf_counter() - started) * 1000)
+            self.median = median(self._milliseconds)

@@ -45,17 +45,12 @@ class SwitchingBody:
     prove : Prove
         A device is in service only once it has passed.
     pauses : Pauses
-
-    Attributes
-    ----------
-    backend : str
-        What answered the last film.
     """
 
     def __init__(self, cpu: CpuBody, device: Device, prove: Prove, pauses: Pauses | None = None):
         self._cpu, self._device, self._prove, self._pauses = cpu, device, prove, pauses or Pauses()
-        self.backend = cpu.backend
-        # Guards what both threads write.
+        self._answered = threading.local()
+        # Guards what several threads write.
         self._lock = threading.Lock()
         self._child: TpuBody | None = None
         self._serving: TpuBody | None = None
@@ -67,6 +62,11 @@ class SwitchingBody:
         self._keeper = threading.Thread(target=self._keep, name=device.kind, daemon=True)
         self._keeper.start()
 
+    @property
+    def backend(self) -> str:
+        """What answered the calling thread's last film."""
+        return getattr(self._answered, "backend", self._cpu.backend)
+
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         """Return the feature map of one film, from the CPU if the device fails on it; see `Body`."""
         serving = self._serving
@@ -76,9 +76,9 @@ class SwitchingBody:
             except DeviceLostError as err:
                 self._withdraw(serving, str(err))
             else:
-                self.backend = serving.backend
+                self._answered.backend = serving.backend
                 return features
-        self.backend = self._cpu.backend
+        self._answered.backend = self._cpu.backend
         return self._cpu(pixels)
 
     def check(self, prove: Prove) -> bool:

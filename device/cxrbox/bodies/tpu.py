@@ -82,6 +82,7 @@ class TpuBody:
         self._device = device
         self.backend, self.pace = device.kind, Pace()
         self._films, self.invoke_ms = 0, 0.0
+        # One question at a time, whoever asks.
         self._talking = threading.Lock()
         try:
             self._process, self._peer = _start_process()
@@ -98,7 +99,8 @@ class TpuBody:
         """
         device = self._device
         question = {"open": device.kind, "threads": device.threads}
-        answer, _ = self._ask(question, device.content, device.open_seconds)
+        with self._talking:
+            answer, _ = self._ask(question, device.content, device.open_seconds)
         if "error" in answer:
             raise self._give_up(f"cannot be opened: {answer['error']}")
         ends = [End(*end) for end in answer["ends"]]
@@ -117,8 +119,8 @@ class TpuBody:
         DeviceLostError
             If there is no answer, or it comes too late.
         """
-        self._films += 1
-        with self.pace.timed():
+        with self._talking, self.pace.timed():
+            self._films += 1
             answer, codes = self._ask({"film": self._films}, pixels.tobytes(), self._device.invoke_seconds)
             shape = self._features.shape[1:]
             # An answer to an earlier film must never be taken for the answer to this one.
@@ -130,14 +132,13 @@ class TpuBody:
     def _ask(self, question: dict[str, Any], payload: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
         """Return the process's answer; whatever else happens is a fault."""
         deadline = time.monotonic() + seconds
-        with self._talking:
-            try:
-                send(self._peer, question, payload, seconds)
-                return receive(self._peer, deadline - time.monotonic())
-            except TimeoutError as err:
-                raise self._give_up(f"did not answer within {seconds:g} s") from err
-            except (EOFError, OSError, ValueError) as err:
-                raise self._give_up(LOST) from err
+        try:
+            send(self._peer, question, payload, seconds)
+            return receive(self._peer, deadline - time.monotonic())
+        except TimeoutError as err:
+            raise self._give_up(f"did not answer within {seconds:g} s") from err
+        except (EOFError, OSError, ValueError) as err:
+            raise self._give_up(LOST) from err
 
     def _give_up(self, fault: str) -> DeviceLostError:
         """Kill the process and return the error that says why."""

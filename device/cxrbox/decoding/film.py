@@ -34,6 +34,11 @@ class DecodedFilm:
     view: str | None = None
     colour: np.ndarray | None = None
 
+    @property
+    def size(self) -> int:
+        """The bytes of its pixels."""
+        return self.grey.nbytes + (0 if self.colour is None else self.colour.nbytes)
+
 
 def decode_film(path: Path) -> DecodedFilm:
     """Return the film of a file; the name and its suffix say nothing, the content decides.

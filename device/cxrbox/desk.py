@@ -1,0 +1,179 @@
+"""Where films are read: the next of the queue, one after the other, and what becomes of each is kept."""
+
+import logging
+import signal
+from collections import deque
+from dataclasses import asdict
+
+from cxrbox.ahead import Ahead
+from cxrbox.bodies.cpu import usable_threads
+from cxrbox.bodies.golden import GoldenWatch
+from cxrbox.decoding.film import decode_film
+from cxrbox.errors import BackendError, RefusedError
+from cxrbox.filing import Filing, Outcome
+from cxrbox.operating_points import SOURCES
+from cxrbox.reading import Again, Reader, photograph_of
+from cxrbox.refusals import refuse
+from cxrbox.results import Pictures, Refusal, Result, fit_page, read_queued
+from cxrbox.settings import Settings
+from cxrbox.store import QueuedFilm, Store
+
+log = logging.getLogger(__name__)
+# One part in so many of the reader's memory may hold decoded films; decoding takes a few times as much.
+DECODED_SHARE = 8
+# Films that wait to be looked at again, moved a little; of a long queue only the last ones are.
+MOST_UNSHIFTED = 64
+
+
+class Desk:
+    """Reads films as long as the golden films are answered as they should be.
+
+    Parameters
+    ----------
+    settings : Settings
+    store : Store
+    reader : Reader
+
+    Raises
+    ------
+    BackendError
+        If the golden films are not answered as they should be.
+
+    Attributes
+    ----------
+    unfit : str
+        Why no film may be read now; empty where films are read.
+    """
+
+    def __init__(self, settings: Settings, store: Store, reader: Reader):
+        self.settings, self.store, self.reader = settings, store, reader
+        self.unfit = ""
+        self._watch = GoldenWatch(reader.prove, settings.golden_seconds)
+        # At the start whoever started it is told; a body that drifts later is shown on the page.
+        self._watch.check(reader.body)
+        self._undrawn = store.without_picture()
+        self._filing = Filing(store.state)
+        self._outcome: Outcome | None = None
+        decoded_bytes = (settings.memory_mb << 20) // DECODED_SHARE
+        self._ahead = Ahead(self._read, usable_threads(settings.threads), decoded_bytes)
+        # What came with the queue is read once; where it is empty there is time to look again.
+        self._unshifted: deque[tuple[int, Again]] = deque(maxlen=MOST_UNSHIFTED)
+        log.info("reading with %s (%s) on %s", reader.bundle.title, reader.trust, reader.body.backend)
+        self._used = {"bundle": reader.bundle.title, "bundle_sha256": reader.bundle.digest, "trust": reader.trust}
+        thresholds = {source: reader.points.sha256(source) for source in SOURCES}
+        store.note_bundle(self._used | {"thresholds_sha256": thresholds})
+
+    def work(self) -> bool:
+        """Do what is next; return False where there was nothing to do."""
+        self._filing.check()
+        self._prove_in_time()
+        self._tell()
+        film = None if self.unfit or self._undrawn else self.store.claim(self._ahead.first)
+        self._hand_over()
+        if self.unfit:
+            return False
+        if self._undrawn:
+            self._redraw(self._undrawn.pop())
+        elif film:
+            self._read_in_time(film)
+        elif self._unshifted:
+            self._filing.wait()
+            number, again = self._unshifted.popleft()
+            self.store.add_stability(number, self.reader.find_unstable(again))
+        else:
+            return False
+        return True
+
+    def close(self) -> None:
+        """File what was read, and end."""
+        self._ahead.close()
+        self._hand_over()
+        self._filing.close()
+
+    def read(self, film: QueuedFilm) -> None:
+        """Read one claimed film, and begin the next ones beside it; whatever happens to it is kept."""
+        self._look_ahead(film)
+        try:
+            outcome = self._ahead.take(film)
+        except RefusedError as refusal:
+            outcome = Refusal(refusal)
+        except MemoryError:
+            outcome = Refusal(refuse("out_of_memory", "reading the film takes more memory than the box has"))
+        self._set_aside(film, outcome)
+        if isinstance(outcome, Result):
+            self._unshifted.append((film.id, outcome.again))
+
+    def _read(self, film: QueuedFilm) -> Result | Refusal:
+        return read_queued(self.reader, self.settings, film, self.store.original_path(film.sha256))
+
+    def _read_in_time(self, film: QueuedFilm) -> None:
+        """Read a film within its time.
+
+        Decoders are C code that may hang where no Python runs: the kernel then ends this process, its parent starts it
+        again, and the film is refused when that happens twice.
+        """
+        signal.setitimer(signal.ITIMER_REAL, self.settings.film_seconds)
+        self.read(film)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _look_ahead(self, film: QueuedFilm) -> None:
+        """Begin to read a film and those that come next; one that may have ended a reader is alone in hand."""
+        if film.suspect:
+            return
+        self._ahead.begin(film)
+        if not self._ahead.scarce:
+            return
+        for upcoming in self.store.upcoming(self._ahead.most):
+            if upcoming.suspect:
+                return
+            self._ahead.begin(upcoming)
+
+    def _set_aside(self, film: QueuedFilm, outcome: Result | Refusal) -> None:
+        """Keep an outcome until the next film is claimed: a claim would wait for the filing."""
+
+        def then() -> None:
+            log.info("film %d %s", film.id, outcome)
+            outcome.pictures.draw(self.store, film.sha256)
+
+        self._hand_over()
+        self._outcome = Outcome(lambda store: outcome.keep(store, film), then)
+
+    def _hand_over(self) -> None:
+        """Have the outcome that was set aside filed, where there is one."""
+        outcome, self._outcome = self._outcome, None
+        if outcome:
+            self._filing.put(outcome)
+
+    def _prove_in_time(self) -> None:
+        """Read the golden films where that is due; a body that fails them reads no film until it passes again."""
+        if not self._watch.due():
+            return
+        # What a body read that is found unfit now does not count.
+        self._ahead.drop()
+        try:
+            self._watch.check(self.reader.body)
+        except BackendError as err:
+            if str(err) != self.unfit:
+                log.error("%s", err)
+            self.unfit = str(err)
+        else:
+            self.unfit = ""
+
+    def _tell(self) -> None:
+        """Tell the page how films are read; what changes all the time is left out or rounded, to spare the disk."""
+        status = asdict(self.reader.body.status())
+        del status["retry_seconds"]
+        status["expected_ms"] = status["expected_ms"] and round(status["expected_ms"])
+        golden = self._watch.last and asdict(self._watch.last)
+        self.store.put_status("reader", self._used | status | {"unfit": self.unfit, "golden": golden})
+
+    def _redraw(self, film: QueuedFilm) -> None:
+        """Draw the picture that an interrupted box did not get to."""
+        try:
+            decoded = decode_film(self.store.original_path(film.sha256))
+            reading = self.reader.read_decoded(decoded, film.source, film.overridden)
+        except RefusedError as refusal:
+            log.warning("film %d was read before and has no picture now: %s", film.id, refusal.code)
+            return
+        photograph = photograph_of(decoded, film.source)
+        Pictures(fit_page(reading.film.grey), fit_page(photograph)).draw(self.store, film.sha256)

@@ -1,0 +1,173 @@
+"""What becomes of one film, with all that is kept of it and nothing that is large: a result or a refusal."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cxrbox.decoding.film import DecodedFilm, decode_film
+from cxrbox.errors import RefusedError
+from cxrbox.identity import read_code
+from cxrbox.maps import pack_maps
+from cxrbox.reading import Again, Reader, photograph_of
+from cxrbox.refusals import CAPTURE_ADVICE
+from cxrbox.settings import Settings
+from cxrbox.store import QueuedFilm, Store
+
+# The page shows a film at this size at most, in pixels: enough for a screen, a tenth of the original's bytes.
+PICTURE_SIDE = 1024
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What the page shows of a film.
+
+    Attributes
+    ----------
+    film : ndarray of uint8, or None
+        As it was read.
+    photograph : ndarray of uint8, or None
+        As it came, where the film was taken out of a photograph.
+    """
+
+    film: np.ndarray | None = None
+    photograph: np.ndarray | None = None
+
+    def draw(self, store: Store, sha256: str) -> None:
+        """Draw what there is, for the film with this content."""
+        for path, shown in (
+            (store.picture_path(sha256), self.film),
+            (store.photograph_path(sha256), self.photograph),
+        ):
+            if shown is not None:
+                draw_picture(path, shown)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A film that is not read.
+
+    Attributes
+    ----------
+    error : RefusedError
+        Why.
+    pictures : Pictures
+        The photograph, where it may be overridden.
+    size : int
+        Bytes of the decoded film, 0 where it could not be decoded.
+    """
+
+    error: RefusedError
+    pictures: Pictures = Pictures()
+    size: int = 0
+
+    def keep(self, store: Store, film: QueuedFilm) -> bool:
+        """Keep it in the store; return False where the film is in hand no more."""
+        return store.add_refusal(film.id, self.error)
+
+    def __str__(self) -> str:
+        return f"refused: {self.error.code}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a film was read as.
+
+    Attributes
+    ----------
+    told : dict
+        As `cxrbox.reading.Reader.describe` gives it.
+    maps : bytes
+        Packed class activation maps (`cxrbox.maps`).
+    logits : sequence of float, of length findings
+    identity : tuple of str, or None
+        Whom the film says it shows, and how that is known.
+    milliseconds : float
+        From opening the film to its result.
+    again : Again
+        What is needed to read it once more.
+    pictures : Pictures
+    size : int
+        Bytes of the decoded film.
+    """
+
+    told: dict
+    maps: bytes
+    logits: Sequence[float]
+    identity: tuple[str, str] | None
+    milliseconds: float
+    again: Again
+    pictures: Pictures
+    size: int
+
+    def keep(self, store: Store, film: QueuedFilm) -> bool:
+        """Keep it in the store; return False where the film is in hand no more."""
+        return store.add_result(film.id, self.told, self.maps, self.milliseconds, self.logits, self.identity)
+
+    def __str__(self) -> str:
+        return f"read in {self.milliseconds:.0f} ms"
+
+
+def read_queued(reader: Reader, settings: Settings, film: QueuedFilm, path: Path) -> Result | Refusal:
+    """Read a film of the queue from its original.
+
+    Raises
+    ------
+    RefusedError
+        If it cannot be decoded; that it must not be read is a refusal that is returned.
+    MemoryError
+        If it takes more memory than there is.
+    """
+    started = time.perf_counter()
+    decoded = decode_film(path)
+    photograph = photograph_of(decoded, film.source)
+    try:
+        reading = reader.read_decoded(decoded, film.source, film.overridden)
+    except RefusedError as refusal:
+        shown = fit_page(photograph) if refusal.code in CAPTURE_ADVICE else None
+        # Not the error itself: it would hold on to the film.
+        return Refusal(RefusedError(refusal.code, refusal.reason), Pictures(None, shown), decoded.size)
+    milliseconds = (time.perf_counter() - started) * 1000
+    return Result(
+        told=reader.describe(reading),
+        maps=pack_maps(reading.maps),
+        logits=reading.logits.tolist(),
+        identity=_identity(decoded, path, photograph, settings),
+        milliseconds=milliseconds,
+        again=reading.again,
+        pictures=Pictures(fit_page(reading.film.grey), fit_page(photograph)),
+        size=decoded.size,
+    )
+
+
+def _identity(
+    film: DecodedFilm, path: Path, photograph: np.ndarray | None, settings: Settings
+) -> tuple[str, str] | None:
+    """Return whom the film says it shows and how that is known, where it says so and the settings allow."""
+    if settings.dicom_identity and film.source == "dicom":
+        # As in `cxrbox.decoding.film`: only who reads DICOM pays for it.
+        from cxrbox.header_identity import read_patient_id
+
+        if patient_id := read_patient_id(path):
+            return patient_id, "dicom"
+    code = read_code(photograph) if photograph is not None and settings.barcode_identity else None
+    return (code, "barcode") if code else None
+
+
+def fit_page(picture: np.ndarray | None) -> np.ndarray | None:
+    """Return a film or a photograph, where there is one, no larger than the page shows it."""
+    if picture is None:
+        return None
+    scale = PICTURE_SIDE / max(picture.shape)
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+
+
+def draw_picture(path: Path, picture: np.ndarray) -> None:
+    """Draw a picture for the page; it is complete or not there."""
+    _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
+    temporary = path.with_suffix(".part")
+    temporary.write_bytes(jpeg)
+    temporary.replace(path)

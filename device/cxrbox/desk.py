@@ -3,7 +3,6 @@
 import logging
 import signal
 from collections import deque
-from dataclasses import asdict
 
 from cxrbox.ahead import Ahead
 from cxrbox.bodies.cpu import usable_threads
@@ -161,10 +160,10 @@ class Desk:
 
     def _tell(self) -> None:
         """Tell the page how films are read; what changes all the time is left out or rounded, to spare the disk."""
-        status = asdict(self.reader.body.status())
+        status = dict(vars(self.reader.body.status()))
         del status["retry_seconds"]
         status["expected_ms"] = status["expected_ms"] and round(status["expected_ms"])
-        golden = self._watch.last and asdict(self._watch.last)
+        golden = self._watch.last and vars(self._watch.last)
         self.store.put_status("reader", self._used | status | {"unfit": self.unfit, "golden": golden})
 
     def _redraw(self, film: QueuedFilm) -> None:

@@ -7,6 +7,7 @@ which a linear layer turns into a kind: a film to read, one that lies wrongly, o
 """
 
 from dataclasses import dataclass, fields
+from functools import cache
 
 import numpy as np
 
@@ -112,9 +113,19 @@ def pool(features: np.ndarray) -> np.ndarray:
     -------
     ndarray of float32, shape (1 + GRID * GRID, channels)
     """
-    rows, columns = (_spans(side) for side in features.shape[:2])
-    places = [features[row, column].mean(axis=(0, 1)) for row in rows for column in columns]
-    return np.stack([features.mean(axis=(0, 1)), *places])
+    height, width, channels = features.shape
+    return _shares(height, width) @ features.reshape(height * width, channels)
+
+
+@cache
+def _shares(height: int, width: int) -> np.ndarray:
+    """Return the share of each pixel of a feature map in each mean, float32 (1 + GRID * GRID, height * width)."""
+    places = np.zeros((1 + GRID * GRID, height, width), np.float32)
+    places[0] = 1
+    spans = ((row, column) for row in _spans(height) for column in _spans(width))
+    for place, (row, column) in zip(places[1:], spans, strict=True):
+        place[row, column] = 1
+    return (places / places.sum(axis=(1, 2), keepdims=True)).reshape(len(places), -1)
 
 
 def _spans(side: int) -> list[slice]:

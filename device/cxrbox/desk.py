@@ -3,6 +3,8 @@
 import logging
 import signal
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from cxrbox.ahead import Ahead
 from cxrbox.bodies.cpu import usable_threads
@@ -74,7 +76,8 @@ class Desk:
         if self._undrawn:
             self._redraw(self._undrawn.pop())
         elif film:
-            self._read_in_time(film)
+            with self._in_time():
+                self.read(film)
         elif self._unshifted:
             self._filing.wait()
             number, again = self._unshifted.popleft()
@@ -105,14 +108,15 @@ class Desk:
     def _read(self, film: QueuedFilm) -> Result | Refusal:
         return read_queued(self.reader, self.settings, film, self.store.original_path(film.sha256))
 
-    def _read_in_time(self, film: QueuedFilm) -> None:
-        """Read a film within its time.
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """Do what waits for films within the time that a film has.
 
         Decoders are C code that may hang where no Python runs: the kernel then ends this process, its parent starts it
-        again, and the film is refused when that happens twice.
+        again, and the film in hand is refused when that happens twice.
         """
         signal.setitimer(signal.ITIMER_REAL, self.settings.film_seconds)
-        self.read(film)
+        yield
         signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _look_ahead(self, film: QueuedFilm) -> None:
@@ -148,7 +152,8 @@ class Desk:
         if not self._watch.due():
             return
         # What a body read that is found unfit now does not count.
-        self._ahead.drop()
+        with self._in_time():
+            self._ahead.drop()
         try:
             self._watch.check(self.reader.body)
         except BackendError as err:

@@ -10,7 +10,7 @@ import pytest
 from cxrbox.ahead import Ahead
 from cxrbox.demo import copy_demo_films
 from cxrbox.desk import Desk
-from cxrbox.errors import RefusedError
+from cxrbox.errors import BackendError, RefusedError
 from cxrbox.reading import open_reader
 from cxrbox.results import Refusal, read_queued
 from cxrbox.settings import Settings
@@ -196,6 +196,26 @@ def test_a_film_that_lacks_what_the_next_one_took_is_read_once_more_alone(tmp_pa
             pass
     desk.close()
     assert [film["state"] for film in store.all_films()] == ["read"] * 2
+    store.close()
+
+
+def test_what_was_read_ahead_by_a_body_that_drifted_does_not_count(tmp_path, bundle_folder, monkeypatch):
+    store = Store(tmp_path / "state")
+    keep_phantoms(store, 1, 2, 3)
+    desk = Desk(Settings(), store, open_reader(Settings(bundle=bundle_folder)))
+    desk.work()
+    assert desk._ahead.first == 2
+
+    def drift(_) -> None:
+        raise BackendError("it drifted")
+
+    with monkeypatch.context() as drifting:
+        drifting.setattr(desk._watch, "due", lambda: True)
+        drifting.setattr(desk.reader.body, "check", drift)
+        assert not desk.work()
+        assert (desk.unfit, desk._ahead.first) == ("it drifted", None)
+    desk.close()
+    assert [film["state"] for film in store.all_films()] == ["read", "queued", "queued"]
     store.close()
 
 

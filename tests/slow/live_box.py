@@ -18,7 +18,7 @@ from pathlib import Path
 WHOLE, SERVICES = ("run",), ("intake", "reader", "web")
 # What systemd waits before it starts a service again (RestartSec, its default), in seconds.
 RESTART_SECONDS = 0.1
-QUICK = ("--settle-seconds", "0.05", "--look-seconds", "0.05", "--threads", "1", "--retention-free-mb", "0")
+QUICK = ("--settle-seconds", "0.05", "--look-seconds", "0.05", "--retention-free-mb", "0")
 
 
 class LiveBox:

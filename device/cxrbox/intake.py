@@ -19,6 +19,8 @@ from cxrbox.store import Store
 from cxrbox.taking import SNIFFED, copied, keep
 
 log = logging.getLogger(__name__)
+# Where the kernel vouches that nobody writes a film, so many seconds of rest do: a writer may open it for each piece.
+VOUCHED_SECONDS = 0.2
 # What the box itself writes to a memory stick.
 RESULTS = "cxr-box-results.csv"
 
@@ -105,12 +107,8 @@ class Intake:
         return self._watched(entry) or self._untouched(entry)
 
     def _untouched(self, entry: Entry) -> bool:
-        """Return whether the kernel says that a film was not touched for long enough, and that nobody writes it.
-
-        A film that lay there before the box looked need not be watched. Both must hold: the clock may have been set
-        since the last write, and who writes may open a file for each piece of it.
-        """
-        if entry.refusal or not time.time() - entry.changed >= self.settle_seconds:
+        """Return whether the kernel vouches that nobody writes a film, and that it was not touched for a moment."""
+        if entry.refusal or time.time() - entry.changed < min(VOUCHED_SECONDS, self.settle_seconds):
             return False
         try:
             with _open_film(entry.path) as film:

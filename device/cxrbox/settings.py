@@ -55,7 +55,7 @@ class Settings:
     dicom_identity: bool = _setting(True, "keep the patient's ID of a DICOM header with its film")
     barcode_identity: bool = _setting(True, "keep the code of a barcode or QR code in a photograph with its film")
     look_seconds: float = _setting(0.3, "time between two looks into the folder, in seconds", 0.05, 60)
-    settle_seconds: float = _setting(0.7, "time a file must stay unchanged before it is taken in, in seconds", 0, 60)
+    settle_seconds: float = _setting(2.0, "time a file that others may write must stay unchanged, in seconds", 0, 60)
     film_seconds: float = _setting(60.0, "time after which a reading is given up, in seconds", 0.1, 600)
     memory_mb: int = _setting(1024, "memory the reader may take for a film, in MiB", 256, 65536)
     retention_days: int = _setting(365, "age at which a film's original is removed, in days", 1, 36500)

@@ -59,7 +59,7 @@ from live_box import (
 REAL_FILMS = Path(__file__).resolve().parents[3] / "shared" / "cxr" / "fullres"
 CORES = len(os.sched_getaffinity(0))
 # As the box is shipped, but for the disk space it keeps free, which is no matter of speed.
-SHIPPED = ("--settle-seconds", "0.7", "--look-seconds", "0.3")
+SHIPPED = ("--settle-seconds", "2", "--look-seconds", "0.3")
 PAGES, PAGE_SECONDS, NOTICE_SECONDS = 20, 0.8, 3.0
 FINISHED_ROW = re.compile(rb'id="film-(\d+)" class="(?:read|refused)"')
 COLD_STARTS = 5

@@ -52,7 +52,7 @@ def test_a_film_that_is_still_being_written_is_left_alone(box, phantom_png, tmp_
     with (box.films / "slow.png").open("wb") as film:
         film.write(content[:1000])
         film.flush()
-        time.sleep(2)  # longer than the time a file needs to settle
+        time.sleep(2.5)  # longer than the time a file needs to settle
         assert box.list_films() == []
         film.write(content[1000:])
     assert box.wait_for("slow.png")[0]["state"] == "read"

@@ -57,16 +57,17 @@ def test_a_file_that_another_process_writes_waits_for_its_end(intake, phantom_pn
     assert intake.look() == 1
 
 
-def test_a_film_that_lay_there_before_is_not_watched_first(intake, phantom_png):
+def test_a_film_that_lay_there_before_is_not_watched_first(intake, phantom_png, monkeypatch):
+    monkeypatch.setattr("cxrbox.intake.VOUCHED_SECONDS", 0.5)
     path = phantom_png(1, intake.folder)
-    intake.settle_seconds = 0.3
+    intake.settle_seconds = 60
     os.utime(path, (0, 0))  # as a copy that keeps the times of its source does, while it is young
     assert intake.look() == 0
-    later = Intake(intake.folder, intake.store, settle_seconds=0.3)
-    time.sleep(0.3)
+    later = Intake(intake.folder, intake.store, settle_seconds=60)
+    time.sleep(0.5)
     with path.open("ab"):
         assert later.look() == 0
-    later = Intake(intake.folder, intake.store, settle_seconds=0.3)
+    later = Intake(intake.folder, intake.store, settle_seconds=60)
     assert later.look() == 1
 
 

@@ -189,12 +189,15 @@ class OpenPage(threading.Thread):
     ----------
     seen : dict of int to float
         When the page first showed the result of a film, in seconds since 1970.
+    shown : threading.Event
+        Set once the page shows anything at all.
     """
 
     def __init__(self, port: int, over: threading.Event):
         super().__init__(daemon=True)
         self.port, self.over = port, over
         self.seen: dict[int, float] = {}
+        self.shown = threading.Event()
 
     def run(self) -> None:
         """Ask until it is over."""
@@ -207,6 +210,7 @@ class OpenPage(threading.Thread):
             if time.monotonic() >= next_notices:
                 self._ask(page, "/notices", etags)
                 next_notices = time.monotonic() + NOTICE_SECONDS
+            self.shown.set()
 
     def _ask(self, page: http.client.HTTPConnection, path: str, etags: dict[str, str]) -> bytes:
         page.request("GET", path, headers={"If-None-Match": etags[path]} if etags[path] else {})
@@ -222,6 +226,8 @@ def watch_pages(folder: Path, paths: Sequence[Path]) -> dict:
     try:
         for page in pages:
             page.start()
+        for page in pages:
+            page.shown.wait(15)
         for number, path in enumerate(paths, 1):
             shutil.copy(path, box.films)
             wait_until(lambda wanted=number: all(len(page.seen) >= wanted for page in pages), 15)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cxrbox.settings import Settings
 
-READING = ("bundle", "trusted_keys", "allow_unsigned", "threads")
+READING = ("bundle", "trusted_keys", "allow_unsigned")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 import json
 import math
 import platform
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -24,7 +25,7 @@ def run_selftest(settings: Settings, as_json: bool) -> int:
     BackendError
         If its body does not run here.
     """
-    reader = make_reader(settings)
+    reader = make_reader(replace(settings, threads=1))
     reader.body.wait_until_tried(OPEN_SECONDS)
     report = make_report(reader)
     reader.body.close()

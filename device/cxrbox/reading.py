@@ -301,7 +301,10 @@ def make_reader(settings: Settings) -> Reader:
 
 
 def open_reader(settings: Settings) -> Reader:
-    """Return a reader on the processor that has answered its golden films; the device is left to the daemon."""
-    reader = make_reader(replace(settings, tpu="cpu"))
+    """Return a reader on the processor, for one film at a time, that has answered its golden films.
+
+    The device is left to the daemon.
+    """
+    reader = make_reader(replace(settings, tpu="cpu", threads=1))
     reader.check_golden_films()
     return reader

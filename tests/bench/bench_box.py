@@ -91,7 +91,7 @@ def copy_real_films(folder: Path, films: int) -> list[Path]:
 def read_bare(paths: Sequence[Path], together, seconds) -> None:
     """Decode, preprocess and invoke in a loop; tell how long that took, and how much processor time."""
     cv2.setNumThreads(1)
-    reader = open_reader(Settings(threads=1))
+    reader = open_reader(Settings())
     side = reader.bundle.manifest.input.height
     together.wait()
     started, used = time.perf_counter(), time.process_time()

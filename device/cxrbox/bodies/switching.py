@@ -89,7 +89,7 @@ class SwitchingBody:
         BackendError
             If the CPU does not answer as it should.
         """
-        prove(self._cpu)
+        self._cpu.check(prove)
         serving = self._serving
         fault = self._find_fault(lambda: prove(serving)) if serving else ""
         if fault:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import starmap
 from queue import Empty, SimpleQueue
 
 from cxrbox.errors import RefusedError
@@ -103,18 +104,15 @@ class Ahead:
             begun.exception()
 
     def _work(self) -> None:
-        while self._work_once(self._waiting.get()):
+        # Not a loop over the films: its variable would hold on to the last one while nothing comes.
+        for _ in starmap(self._answer, iter(self._waiting.get, None)):
             pass
 
-    def _work_once(self, task: tuple[QueuedFilm, Future] | None) -> bool:
-        """Read a film and let whoever waits know what came of it; return False where there is no more to do."""
-        if task is None:
-            return False
-        film, begun = task
+    def _answer(self, film: QueuedFilm, begun: Future[Result | Refusal | None]) -> None:
+        """Read a film and let whoever waits know what came of it."""
         try:
             begun.set_result(self._read(film))
         except (RefusedError, MemoryError):
             begun.set_result(None)
         except BaseException as err:
             begun.set_exception(err)
-        return True

@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from cxrbox.ahead import Ahead
 from cxrbox.bodies.cpu import usable_threads
 from cxrbox.bodies.golden import GoldenWatch
-from cxrbox.decoding.film import decode_film
 from cxrbox.errors import BackendError, RefusedError
 from cxrbox.filing import Filing, Outcome
 from cxrbox.operating_points import SOURCES
-from cxrbox.reading import Again, Reader, photograph_of
+from cxrbox.reading import Again, Reader
 from cxrbox.refusals import refuse
-from cxrbox.results import Pictures, Refusal, Result, fit_page, read_queued
+from cxrbox.results import Refusal, Result, read_queued
 from cxrbox.settings import Settings
 from cxrbox.store import QueuedFilm, Store
 
@@ -74,7 +73,8 @@ class Desk:
         if self.unfit:
             return False
         if self._undrawn:
-            self._redraw(self._undrawn.pop())
+            with self._in_time():
+                self._redraw(self._undrawn.pop())
         elif film:
             with self._in_time():
                 self.read(film)
@@ -174,10 +174,10 @@ class Desk:
     def _redraw(self, film: QueuedFilm) -> None:
         """Draw the picture that an interrupted box did not get to."""
         try:
-            decoded = decode_film(self.store.original_path(film.sha256))
-            reading = self.reader.read_decoded(decoded, film.source, film.overridden)
-        except RefusedError as refusal:
-            log.warning("film %d was read before and has no picture now: %s", film.id, refusal.code)
-            return
-        photograph = photograph_of(decoded, film.source)
-        Pictures(fit_page(reading.film.grey), fit_page(photograph)).draw(self.store, film.sha256)
+            outcome = self._read(film)
+        except (RefusedError, MemoryError):
+            outcome = None
+        if isinstance(outcome, Result):
+            outcome.pictures.draw(self.store, film.sha256)
+        else:
+            log.warning("film %d was read before and cannot be drawn now", film.id)

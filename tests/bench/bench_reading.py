@@ -112,7 +112,9 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
-        bench = Bench(reader, store, Network(find_runtime()[0].Interpreter(model_content=reader.bundle.body)))
+        bench = Bench(
+            reader, store, Network(find_runtime()[0].Interpreter(model_content=reader.bundle.body, num_threads=1))
+        )
         demo = copy_demo_films(Path(folder) / "films")
         result["dicom, 15 bit, 1955 x 1841"] = measure_films(bench, demo)
         result["png, 8 bit, 512 x 512, drawn"] = measure_films(bench, draw_films(Path(folder) / "drawn"))

@@ -16,7 +16,7 @@ from cxrbox.results import Refusal, read_queued
 from cxrbox.settings import Settings
 from cxrbox.store import QueuedFilm, Store
 from cxrbundle.phantom import draw_phantom
-from stored_films import keep_phantoms
+from stored_films import keep_phantoms, read_queue
 
 BLANK = RefusedError("blank", "it is blank")
 # What it is as large as decides how many are read beside each other.
@@ -223,6 +223,23 @@ def test_what_was_read_ahead_by_a_body_that_drifted_does_not_count(tmp_path, bun
         assert (desk.unfit, desk._ahead.first) == ("it drifted", None)
     desk.close()
     assert [film["state"] for film in store.all_films()] == ["read"] * 2 + ["queued"] * 2
+    store.close()
+
+
+def test_a_picture_that_was_not_drawn_is_drawn_at_the_next_start_where_it_can_be(tmp_path, bundle_folder):
+    store, reader = Store(tmp_path / "state"), open_reader(Settings(bundle=bundle_folder))
+    keep_phantoms(store, 1, 2)
+    read_queue(store, reader)
+    drawn, damaged = (film["sha256"] for film in store.all_films())
+    for sha256 in (drawn, damaged):
+        store.picture_path(sha256).unlink()
+    store.original_path(damaged).write_bytes(b"damaged")
+    desk = Desk(Settings(), store, reader)
+    while desk.work():
+        pass
+    desk.close()
+    assert store.picture_path(drawn).is_file() and not store.picture_path(damaged).exists()
+    assert [film["state"] for film in store.all_films()] == ["read"] * 2
     store.close()
 
 

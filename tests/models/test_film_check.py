@@ -1,5 +1,7 @@
 """The film check: what it says of made-up features, and what it refuses to be made of."""
 
+import itertools
+
 import numpy as np
 import pytest
 from cxrbundle.errors import ManifestError
@@ -172,3 +174,13 @@ def test_a_number_that_is_none_is_refused(name, value):
 def test_values_that_contradict_each_other_are_refused(name, array, words):
     with pytest.raises(ManifestError, match=words):
         build_film_check(arrays(**{name: array}), CHANNELS)
+
+
+def test_features_are_pooled_over_the_whole_map_and_over_each_place():
+    features = np.random.default_rng(0).random((7, 7, 5), np.float32)
+    means = pool(features)
+    assert means.shape == (1 + GRID * GRID, 5)
+    np.testing.assert_allclose(means[0], features.mean(axis=(0, 1)), rtol=1e-5)
+    for place, (row, column) in enumerate(itertools.product((0, 2, 4), repeat=2), 1):
+        own = features[row : row + 3, column : column + 3]
+        np.testing.assert_allclose(means[place], own.mean(axis=(0, 1)), rtol=1e-5)

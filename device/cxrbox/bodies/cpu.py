@@ -44,7 +44,9 @@ class CpuBody:
         # The last one that was used comes first: what it needs is in the processor's cache.
         self._idle: LifoQueue[Network] = LifoQueue()
         try:
-            self._networks = [Network(runtime.Interpreter(model_content=bundle.body)) for _ in range(threads)]
+            self._networks = [
+                Network(runtime.Interpreter(model_content=bundle.body, num_threads=1)) for _ in range(threads)
+            ]
         except (RuntimeError, ValueError) as err:
             raise BackendError(f"the body of {bundle.title} does not load in {name} ({err})") from err
         for network in self._networks:

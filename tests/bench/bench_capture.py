@@ -1,12 +1,11 @@
 """How well films are found in photographs, turned upright and refused, as JSON.
 
-`bench_capture.py [--part validation|test] [--count N]` photographs the films of patients whom none of the networks saw
-(`runs/edge-3/films.csv`), with the training room's `shoot` and with the harder tests/device/photographed.py: those two
+`bench_capture.py [--part validation|test] [--count N]` photographs the films of patients whom none of the networks saw,
+with the training room's `shoot` and with the harder tests/device/photographed.py: those two
 cameras are also what the networks learned from, so only the two real photographs are of another one.
 """
 
 import argparse
-import csv
 import json
 import sys
 import time
@@ -24,6 +23,9 @@ from cxrbox.capture.photograph import Captured, read_photograph
 from cxrbox.errors import RefusedError
 from cxrbox.reading import Reader, make_reader
 from cxrbox.settings import Settings
+from cxrtrain.data.films import label_array, load_grey
+from cxrtrain.data.folders import read_films
+from cxrtrain.data.shipped import split_as_shipped
 from cxrtrain.transforms.photograph import shoot
 from sklearn.metrics import roc_auc_score
 
@@ -54,21 +56,12 @@ NAMED = {
 }
 
 
-def load_films(part: str) -> tuple[list[np.ndarray], np.ndarray, list[str]]:
-    """Return the films of a part, their labels (films, findings) and the names of the findings."""
-    with (REPOSITORY / "runs" / "edge-3" / "films.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["part"] == part and row["thumbnail"] == "0"]
-    findings = list(rows[0])[9:]
-    films = [cv2.imread(str(FILMS / row["path"]), cv2.IMREAD_GRAYSCALE) for row in rows]
-    return films, np.array([[int(row[finding]) for finding in findings] for row in rows]), findings
-
-
-def load_full_size(part: str) -> list[np.ndarray]:
-    """Return the films of 1024 pixels whose patients are in a part."""
-    with (REPOSITORY / "runs" / "edge-3" / "films.csv").open() as file:
-        patients = {row["name"] for row in csv.DictReader(file) if row["part"] == part}
-    paths = [path for path in sorted((FILMS / "fullres").glob("*.png")) if path.name in patients]
-    return [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
+def load_films(part: str) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the sharp films of a part, and their labels (films, findings)."""
+    films = read_films(FILMS)
+    parts = split_as_shipped(films)
+    own = [film for film, of in zip(films, parts, strict=True) if of == part and not film.thumbnail]
+    return [load_grey(FILMS / film.path) for film in own], label_array(own)
 
 
 def corner_error(corners: np.ndarray, truth: np.ndarray, shape: tuple[int, int]) -> float:
@@ -277,7 +270,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(5)
     random = np.random.default_rng(5)
-    films, labels, _ = load_films(options.part)
+    films, labels = load_films(options.part)
     shots = [photograph_well(films, random, place) for place in range(options.count)]
     shot_films = shoot_films(films, options.count)
     result = {

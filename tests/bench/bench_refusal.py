@@ -1,14 +1,13 @@
 """Refusal of what is no frontal chest film: one JSON of what the film check says of films and of all else there is.
 
-    bench_refusal.py [--run RUN] [--check FILE] [--write FILE]
+    bench_refusal.py [--check FILE] [--write FILE]
 
-Without --check the shipped bundle's check is measured, or, where it has none, one that is fitted here on the run's
-training films (some minutes), which --write keeps. Natural pictures come from the sample data of scikit-learn,
+Without --check the shipped bundle's check is measured, or, where it has none, one that is fitted here on its training
+films (some minutes), which --write keeps. Natural pictures come from the sample data of scikit-learn,
 matplotlib and, where it is installed, scikit-image, medical ones from pydicom; none of them is ever fitted on.
 """
 
 import argparse
-import csv
 import importlib.util
 import json
 import time
@@ -33,7 +32,10 @@ from cxrbundle.shipped import shipped_bundle
 from cxrconvert import bodies
 from cxrconvert.film_check.make import Eye, make_film_check, read_greys, to_arrays
 from cxrconvert.film_check.measure import auroc, called, measure_film_check, score_all, share
-from cxrconvert.films import TEST, Film, films_of, read_films
+from cxrconvert.films import TEST, Film, films_of
+from cxrtrain.data.films import Film as KnownFilm
+from cxrtrain.data.folders import read_films
+from cxrtrain.data.shipped import split_as_shipped
 from cxrtrain.transforms.film import rectify
 from cxrtrain.transforms.photograph import shoot
 from pydicom.data import get_testdata_files
@@ -154,10 +156,17 @@ def _chest(scores: list[FilmScore], good: list[FilmScore]) -> dict:
     }
 
 
-def measure_sources(run: Path, films: list[Film], good: list[FilmScore]) -> dict:
-    """Return the share of good test films that is refused, by the collection they come from."""
-    with (run / "films.csv").open(newline="") as file:
-        source = {row["path"]: row["source"] for row in csv.DictReader(file)}
+def divide_films(films: list[KnownFilm]) -> list[Film]:
+    """Return the sharp films with the part that each had when the shipped network was trained."""
+    return [
+        Film(film.path, film.image, film.patient, part, film.labels)
+        for film, part in zip(films, split_as_shipped(films), strict=True)
+        if not film.thumbnail
+    ]
+
+
+def measure_sources(source: dict[str, str], films: list[Film], good: list[FilmScore]) -> dict:
+    """Return the share of good test films that is refused, by the collection they come from; SOURCE is by path."""
     by_source = defaultdict(list)
     for film, score in zip(films, good, strict=True):
         by_source[source[film.path]].append(score)
@@ -205,7 +214,6 @@ def get_check(arguments: argparse.Namespace, eye: Eye, films: list[Film], channe
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--run", type=Path, default=REPOSITORY / "runs" / "edge-3", help="folder of a training run")
     parser.add_argument("--check", type=Path, help=f"a {CHECK}; default: the shipped bundle's")
     parser.add_argument("--write", type=Path, help="where a check that is fitted here is kept")
     arguments = parser.parse_args()
@@ -216,7 +224,8 @@ def main() -> None:
     bundle = load_bundle(shipped_bundle())
     entry = bundle.manifest.input
     eye = Eye(bodies.TfliteBody(bundle.body, entry.scale, entry.zero_point), entry.height)
-    films = read_films(arguments.run / "films.csv", SHARED)
+    known = read_films(SHARED)
+    films = divide_films(known)
     check = get_check(arguments, eye, films, bundle.manifest.features.channels)
     greys = read_greys(SHARED, films_of(films, TEST))
     good = score_all(check, eye, greys)
@@ -224,7 +233,7 @@ def main() -> None:
         "bundle": bundle.title,
         "gates": np.round(check.gates, 3).tolist(),
         **measure_film_check(check, eye, films, SHARED, PICTURES),
-        "refused_by_source": measure_sources(arguments.run, films_of(films, TEST), good),
+        "refused_by_source": measure_sources({film.path: film.source for film in known}, films_of(films, TEST), good),
         "gathered_pictures": measure_others(check, eye, good),
         "chests": measure_chests(check, eye, greys, good),
         "plain_kernels": compare_kernels(check, eye, bundle, greys, good),

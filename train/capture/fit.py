@@ -1,6 +1,6 @@
 """Fits the three small networks of the capture gate: `fit.py photographs|finder|sides|upright FOLDER`.
 
-They see only the films of patients that `runs/edge-3/films.csv` puts into training, photographed by
+They see only the films of patients that the shipped network was trained on, photographed by
 tests/device/photographed.py and by the training room; FOLDER keeps what was photographed and where a network stood, so
 that a second run starts at once and goes on. Prints the figures on validation patients and writes
 device/cxrbox/capture/*.onnx. The finder and the sides learn from the photographs, so those are taken first.

@@ -1,6 +1,5 @@
 """What the networks of the capture gate learn from: photographs of films, with the truth about each."""
 
-import csv
 import sys
 from pathlib import Path
 
@@ -11,6 +10,9 @@ from cxrbox.capture.corners import SIDE_REACHES
 from cxrbox.capture.edges import SHARES, look_along, outwards
 from cxrbox.capture.networks import FINDER_SIDE, STRIP_COLUMNS, upright_input
 from cxrbundle.phantom import draw_phantom
+from cxrtrain.data.films import load_grey
+from cxrtrain.data.folders import read_films
+from cxrtrain.data.shipped import split_as_shipped
 from cxrtrain.transforms.photograph import shoot
 from shapes import MAP_SIDE, REPOSITORY
 
@@ -37,10 +39,13 @@ WRONG_EDGE_SHARE = 0.3
 
 
 def load_films(part: str) -> list[np.ndarray]:
-    """Return the films of one part, uint8 (height, width)."""
-    with (REPOSITORY / "runs" / "edge-3" / "films.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["part"] == part and row["thumbnail"] == "0"]
-    return [cv2.imread(str(FILMS / row["path"]), cv2.IMREAD_GRAYSCALE) for row in rows]
+    """Return the sharp films of one part, uint8 (height, width)."""
+    films = read_films(FILMS)
+    return [
+        load_grey(FILMS / film.path)
+        for film, own in zip(films, split_as_shipped(films), strict=True)
+        if own == part and not film.thumbnail
+    ]
 
 
 def photograph_set(films: list[np.ndarray], count: int, seed: int, keep: Path) -> Path:

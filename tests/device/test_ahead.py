@@ -1,5 +1,8 @@
 """The next films are read beside the one that is due."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -251,3 +254,25 @@ def test_a_film_that_hangs_ahead_is_given_up_and_its_neighbours_are_read(idle_bo
     assert [film["state"] for film in idle_box.wait_for(*names)] == ["read"] * 2
     [film] = idle_box.wait_for("phantom-2, a long one.png")
     assert film["refusal_code"] == "took_too_long"
+
+
+# Runs a command as `python -m cxrbox` does, and tells how many threads its linear algebra then has.
+COUNT_THREADS = """
+import sys
+from cxrbox.__main__ import main
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 0, end.code
+from threadpoolctl import threadpool_info
+print(*{pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}, file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core has no second thread to give")
+def test_linear_algebra_takes_no_core_from_the_films_beside_it_unless_told_to():
+    for said, threads in (({}, "1"), ({"OPENBLAS_NUM_THREADS": "2"}, "2")):
+        environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"} | said
+        command = [sys.executable, "-c", COUNT_THREADS, "selftest"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0 and done.stderr.splitlines()[-1] == threads, done.stderr

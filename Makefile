@@ -53,6 +53,8 @@ test: .venv/.all  ## install everything and run the tests
 	@tests/install_tools.sh
 	$(BIN)/pytest
 
+# The box itself keeps linear algebra to one thread.
+bench: export OPENBLAS_NUM_THREADS := 1
 bench: .venv/.all  ## measure the reading of a film; prints JSON
 	@$(BIN)/python tests/bench/bench_reading.py
 

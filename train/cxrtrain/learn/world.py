@@ -71,5 +71,8 @@ def join_world() -> Iterator[World]:
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
         yield World(rank, size, device)
+        # Nobody leaves while others work. Gloo's threads, which a wrapped network keeps alive, may still hold what was
+        # gathered last; a process that ended under them would be aborted.
+        dist.barrier()
     finally:
         dist.destroy_process_group()

@@ -20,7 +20,8 @@ from cxrbox.errors import ConfigError
 from cxrbox.ledger import canonical, sha256_text
 
 # By how a film became a picture: photographed by the box, digitised by a scanner, or digital from the start.
-SOURCES = ("camera", "scanner", "dicom")
+CAMERA = "camera"
+SOURCES = (CAMERA, "scanner", "dicom")
 SiteThresholds = dict[str, dict[str, Thresholds]]
 
 
@@ -68,7 +69,7 @@ def source_of(decoded_source: str, photographed: bool) -> str:
         Whether the film was taken out of a photograph, wherever that came from.
     """
     if photographed:
-        return "camera"
+        return CAMERA
     return "dicom" if decoded_source == "dicom" else "scanner"
 
 

@@ -23,8 +23,9 @@ from cxrbox.chest import ChestFilm, look_at_film
 from cxrbox.clock import clock_trusted
 from cxrbox.decoding.film import DecodedFilm, decode_film
 from cxrbox.errors import BackendError
+from cxrbox.looks import mean_features
 from cxrbox.maps import correlate_maps
-from cxrbox.operating_points import OperatingPoints, load_operating_points, source_of
+from cxrbox.operating_points import CAMERA, OperatingPoints, load_operating_points, source_of
 from cxrbox.provenance import code_sha256, code_version
 from cxrbox.settings import Settings
 from cxrbox.stability import find_unstable, shifted
@@ -186,14 +187,14 @@ class Reader:
         grey, side = captured.film if captured else film.grey, self.bundle.manifest.input.height
         chest = look_at_film(grey, self.body, side, self.bundle.film_check, override)
         source = source_of(film.source, photographed=captured is not None)
-        output = self.bundle.head(chest.features)
+        output = self.bundle.head(self._see(chest.pixels, source, chest.features))
         findings = self._findings(output.logits, source)
         return Reading(findings, output.maps, output.logits, source, chest, captured)
 
     def find_unstable(self, again: Again) -> list[str]:
         """Read a film as it lies and moved a little each way; return the findings whose state does not hold."""
         states, *others = (
-            self._states(self.bundle.head(self.body(pixels)).logits, again.source)
+            self._states(self.bundle.head(self._see(pixels, again.source)).logits, again.source)
             for pixels in (again.pixels, *shifted(again.pixels))
         )
         return find_unstable(states, others)
@@ -201,9 +202,17 @@ class Reader:
     def _states(self, logits: np.ndarray, source: str) -> dict[str, str]:
         return {finding: of["state"] for finding, of in self._findings(logits, source).items()}
 
-    def infer(self, grey: np.ndarray) -> HeadOutput:
+    def infer(self, grey: np.ndarray, source: str = "scanner") -> HeadOutput:
         """Return the head's output for a film, uint8 (height, width), bone bright."""
-        return self.bundle.head(self.body(to_input(grey, self.bundle.manifest.input.height)))
+        return self.bundle.head(self._see(to_input(grey, self.bundle.manifest.input.height), source))
+
+    def _see(self, pixels: np.ndarray, source: str, features: np.ndarray | None = None) -> np.ndarray:
+        """Return the features that a film is read from; FEATURES are those of the film as it is, where they are known.
+
+        A film out of a photograph is looked at in several ways.
+        """
+        features = self.body(pixels) if features is None else features
+        return mean_features(self.body, pixels, features) if source == CAMERA else features
 
     def _findings(self, logits: np.ndarray, source: str) -> dict[str, dict]:
         manifest, thresholds = self.bundle.manifest, self.points.at(source)

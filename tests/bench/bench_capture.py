@@ -21,6 +21,7 @@ from cxrbox.capture.corners import find_film
 from cxrbox.capture.gate import check_capture
 from cxrbox.capture.photograph import Captured, read_photograph
 from cxrbox.errors import RefusedError
+from cxrbox.operating_points import CAMERA
 from cxrbox.reading import Reader, make_reader
 from cxrbox.settings import Settings
 from cxrtrain.data.films import label_array, load_grey
@@ -231,7 +232,9 @@ def read_all(reader: Reader, photos: list[np.ndarray]) -> np.ndarray:
     nothing = np.full(len(reader.bundle.manifest.labels), np.nan)
     return np.array(
         [
-            nothing if find_film(photo) is None else reader.infer(read_photograph(photo, override=True).film).logits
+            nothing
+            if find_film(photo) is None
+            else reader.infer(read_photograph(photo, override=True).film, CAMERA).logits
             for photo in photos
         ]
     )

@@ -1,8 +1,8 @@
 """How well films are found in photographs, turned upright and refused, as JSON.
 
-`bench_capture.py [--part validation|test] [--count N]` photographs the films of patients whom none of the networks saw,
-with the training room's `shoot` and with the harder tests/device/photographed.py: those two
-cameras are also what the networks learned from, so only the two real photographs are of another one.
+`bench_capture.py [--part validation|test] [--count N] [--draws N]` photographs the films of patients whom none of the
+networks saw, with the training room's `shoot` and with the harder tests/device/photographed.py: those two cameras are
+also what the networks learned from, so only the two real photographs are of another one.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -42,8 +42,8 @@ NEGATIVE_SHARE = 0.15
 EDGE_SHARE = 0.3
 EDGE_CONTRAST = 6
 EDGE_APART = 0.007
-# Photographs of each film from which the AUC is measured, and resamples of the films for its interval.
-DRAWS, RESAMPLES = 5, 300
+# Resamples of the films for the interval of an AUC.
+RESAMPLES = 300
 # Codes that name the fault which was photographed; several may, as a far film is blurred too.
 NAMED = {
     "blur": {"blurred"},
@@ -201,46 +201,54 @@ def mean_auc(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean([roc_auc_score(labels[:, place], logits[:, place]) for place in known]))
 
 
-def measure_auc(films: list[np.ndarray], labels: np.ndarray, kinds: dict[str, Callable[[], list[np.ndarray]]]) -> dict:
+def measure_auc(
+    films: list[np.ndarray], labels: np.ndarray, kinds: dict[str, Callable[[], list[np.ndarray]]], count: int
+) -> dict:
     """Return how the mean AUC on films taken out of photographs differs from that on the same films flat.
 
-    Each film is photographed several times, because one photograph of each moves the mean AUC by a hundredth of its
-    own; the interval is over films. Refused photographs are read as well. The hard photographs show the films hanging
-    anyhow: what turning them wrongly costs is part of it.
+    Each film is photographed COUNT times, because one photograph of each moves the mean AUC by a hundredth of its own;
+    the interval is over films. The same photographs are read by all looks at them, and by one. Refused photographs are
+    read as well. The hard photographs show the films hanging anyhow: what turning them wrongly costs is part of it.
     """
     reader = make_reader(Settings())
     flat = np.array([reader.infer(film).logits for film in films])
-    result = {"films": len(films), "photographs of each": DRAWS, "flat": round(mean_auc(flat, labels), 4)}
+    result = {"films": len(films), "photographs of each": count, "flat": round(mean_auc(flat, labels), 4)}
     for kind, take in kinds.items():
-        draws = [read_all(reader, take()) for _ in range(DRAWS)]
-        everyone, random = np.arange(len(films)), np.random.default_rng(0)
-        resampled = [
-            differ(draws, flat, labels, random.choice(everyone, len(everyone))).mean() for _ in range(RESAMPLES)
-        ]
-        each = differ(draws, flat, labels, everyone)
+        looks, one = zip(*(read_all(reader, take()) for _ in range(count)), strict=True)
         result[kind] = {
-            "found": round(float(np.mean([np.isfinite(logits[:, 0]).mean() for logits in draws])), 4),
-            "difference": round(float(each.mean()), 4),
-            "95 %": np.percentile(resampled, [2.5, 97.5]).round(4).tolist(),
-            "of each draw": each.round(4).tolist(),
+            "found": round(float(np.mean([np.isfinite(logits[:, 0]).mean() for logits in looks])), 4),
+            "difference, by all looks": describe_difference(looks, flat, labels),
+            "difference, by one look": describe_difference(one, flat, labels),
         }
     return result
 
 
+def describe_difference(draws: Sequence[np.ndarray], flat: np.ndarray, labels: np.ndarray) -> dict:
+    """Return the difference of the mean AUC, its interval over the films, and that of each draw."""
+    everyone, random = np.arange(len(flat)), np.random.default_rng(0)
+    resampled = [differ(draws, flat, labels, random.choice(everyone, len(everyone))).mean() for _ in range(RESAMPLES)]
+    each = differ(draws, flat, labels, everyone)
+    return {
+        "mean": round(float(each.mean()), 4),
+        "95 %": np.percentile(resampled, [2.5, 97.5]).round(4).tolist(),
+        "of each draw": each.round(4).tolist(),
+    }
+
+
 def read_all(reader: Reader, photos: list[np.ndarray]) -> np.ndarray:
-    """Return the logits of the film in each photograph, NaN where none is found: (photographs, findings)."""
-    nothing = np.full(len(reader.bundle.manifest.labels), np.nan)
-    return np.array(
-        [
-            nothing
-            if find_film(photo) is None
-            else reader.infer(read_photograph(photo, override=True).film, CAMERA).logits
-            for photo in photos
-        ]
-    )
+    """Return the logits of the film in each photograph by all looks at it, and by one: (2, photographs, findings).
+
+    NaN where no film is found.
+    """
+    logits = np.full((2, len(photos), len(reader.bundle.manifest.labels)), np.nan)
+    for place, photo in enumerate(photos):
+        if find_film(photo) is not None:
+            film = read_photograph(photo, override=True).film
+            logits[:, place] = [reader.infer(film, source).logits for source in (CAMERA, "scanner")]
+    return logits
 
 
-def differ(draws: list[np.ndarray], flat: np.ndarray, labels: np.ndarray, films: np.ndarray) -> np.ndarray:
+def differ(draws: Sequence[np.ndarray], flat: np.ndarray, labels: np.ndarray, films: np.ndarray) -> np.ndarray:
     """Return by how much the mean AUC of each draw differs from that of the same films flat."""
     found = [films[np.isfinite(logits[films, 0])] for logits in draws]
     return np.array(
@@ -267,7 +275,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--part", default="test", choices=["validation", "test"])
     parser.add_argument("--count", type=int, default=300)
-    parser.add_argument("--no-auc", action="store_true")
+    parser.add_argument("--draws", type=int, default=5, help="photographs of each film for the AUC; 0: no AUC")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
@@ -287,13 +295,13 @@ def main() -> None:
         "coach": measure_coach(shots[:60]),
         "real photographs": measure_real_photographs(),
     }
-    if not options.no_auc:
+    if options.draws:
         films, labels = films[: options.count], labels[: options.count]
         kinds = {
             "hard": lambda: [photograph_well(films, random, place).photo for place in range(len(films))],
             "shoot": lambda: [photo for photo, *_ in shoot_films(films, len(films))],
         }
-        result["mean AUC"] = measure_auc(films, labels, kinds)
+        result["mean AUC"] = measure_auc(films, labels, kinds, options.draws)
     print(json.dumps(result, indent=2))
 
 

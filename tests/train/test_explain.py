@@ -264,6 +264,8 @@ def draw_run(folder: Path, recipe: Recipe, findings: tuple[str, ...], outputs: i
     with torch.no_grad():
         network.head.answer.weight[-1].abs_().neg_()
         network.head.answer.weight[0].abs_()
+        # An untrained body says so little that beside a bias its heat would be lost to rounding, by the processor.
+        network.head.answer.bias.zero_()
     save_network(network, folder / "network.safetensors")
     logits = np.random.default_rng(9).normal(size=(len(PARTS), len(findings))).round(4)
     scored = [n for n, part in enumerate(PARTS) if part in ("validation", "test") and n != 11]

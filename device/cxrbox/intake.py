@@ -166,46 +166,47 @@ class Intake:
         return True
 
     def _new_entries(self) -> Iterator[Entry]:
-        """Yield what was not taken in yet from the folder and its sub-folders, but hidden names, in order of name."""
-        for folder, _, names in self._walk():
-            for name in sorted(names):
-                path = folder / name
-                try:
-                    found = path.stat()
-                except FileNotFoundError:
-                    if not path.is_symlink():
-                        continue
-                    found = path.lstat()
-                except OSError as err:
-                    log.warning("an entry of the folder cannot be examined: %s", err.strerror)
-                    continue
-                name, signature = self._name(path), self._signature(found)
-                if self._seen.get(name) != signature:
-                    yield Entry(path, name, signature, found.st_size, found.st_ctime, _at_sight(path, found))
+        """Yield what was not taken in yet from the folder and its sub-folders, but hidden names, in order of name.
 
-    def _walk(self) -> Iterator[tuple[Path, list[str], list[str]]]:
-        """Walk the folder; an empty sub-folder is an entry of its own, a link to a folder is not followed."""
-        for root, folders, names in os.walk(self.folder, onerror=self._note_unlisted):
-            folder = Path(root)
-            links = [name for name in folders if _is_link(folder / name)]
+        A folder of thousands is looked at several times a second: paths stay text until something is new.
+        """
+        for folder, names in self._walk():
+            below = self._below(folder)
+            for own_name in sorted(names):
+                path = os.path.join(folder, own_name)
+                if (found := _examine(path)) is None:
+                    continue
+                name, signature = below + printable_name(own_name), self._signature(found)
+                if self._seen.get(name) != signature:
+                    entry = Path(path)
+                    yield Entry(entry, name, signature, found.st_size, found.st_ctime, _at_sight(entry, found))
+
+    def _walk(self) -> Iterator[tuple[str, list[str]]]:
+        """Yield each folder and what to look at in it: files, empty sub-folders, and links, which are not followed."""
+        for folder, folders, names in os.walk(self.folder, onerror=self._note_unlisted):
+            links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
             folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
             names = [name for name in names + links if not name.startswith(".") and name != RESULTS]
-            if folder != self.folder and not names and not folders and not self._knows_below(folder):
-                yield folder.parent, [], [folder.name]
-            yield folder, folders, names
+            if names or folders or folder == str(self.folder) or self._knows_below(folder):
+                yield folder, names
+            else:
+                parent, name = os.path.split(folder)
+                yield parent, [name]
 
     def _note_unlisted(self, err: OSError) -> None:
         """Note that a folder could not be listed; the next look is another try."""
         self._unlisted = True
         log.warning("a folder cannot be listed: %s", err.strerror)
 
-    def _knows_below(self, folder: Path) -> bool:
+    def _knows_below(self, folder: str) -> bool:
         """Return whether films of this folder were taken in before, so that it was emptied on purpose."""
-        below = self._name(folder) + "/"
+        below = self._below(folder)
         return any(name.startswith(below) for name in self._seen)
 
-    def _name(self, path: Path) -> str:
-        return self.prefix + printable_name(path.relative_to(self.folder))
+    def _below(self, folder: str) -> str:
+        """Return what the names of a folder's entries begin with."""
+        relative = os.path.relpath(folder, self.folder)
+        return self.prefix if relative == os.curdir else f"{self.prefix}{printable_name(relative)}/"
 
     def _signature(self, found: os.stat_result) -> str:
         """Return what changes when a file does; FAT has no inodes that last, and a stick comes and goes."""
@@ -227,12 +228,19 @@ def _at_sight(path: Path, found: os.stat_result) -> RefusedError | None:
     return None
 
 
-def _is_link(path: Path) -> bool:
-    """Return whether a folder is a link; one that cannot be examined will not be listed either."""
+def _examine(path: str) -> os.stat_result | None:
+    """Return what an entry is, of a broken link the link; None where it is gone or cannot be examined."""
     try:
-        return path.is_symlink()
-    except OSError:
-        return False
+        try:
+            return os.stat(path)
+        except FileNotFoundError:
+            found = os.lstat(path)
+            return found if stat.S_ISLNK(found.st_mode) else None
+    except FileNotFoundError:
+        return None
+    except OSError as err:
+        log.warning("an entry of the folder cannot be examined: %s", err.strerror)
+        return None
 
 
 def _open_film(path: Path):

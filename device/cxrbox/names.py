@@ -4,6 +4,6 @@ import os
 from pathlib import Path
 
 
-def printable_name(path: Path) -> str:
+def printable_name(path: str | Path) -> str:
     """Return a path as text; bytes that are no UTF-8, as old archives have them, are written as escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -6,7 +6,8 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,10 @@ from cxrbox.taking import SNIFFED, copied, keep
 log = logging.getLogger(__name__)
 # Where the kernel vouches that nobody writes a film, so many seconds of rest do: a writer may open it for each piece.
 VOUCHED_SECONDS = 0.2
+# Films that are copied side by side: they share the waits for the disk, most of the time on a memory card.
+MOST_TOGETHER = 8
+# But no more bytes than this: a slow stick gets on, and the systemd watchdog sees it.
+BYTES_TOGETHER = 64 << 20
 # What the box itself writes to a memory stick.
 RESULTS = "cxr-box-results.csv"
 
@@ -51,6 +56,10 @@ class Entry:
     size: int
     changed: float
     refusal: RefusedError | None
+
+
+# The SHA-256 of what was copied, or why an entry is refused; an OSError, or None, where it is to be tried again.
+Outcome = str | RefusedError | OSError | None
 
 
 class Intake:
@@ -85,6 +94,7 @@ class Intake:
         self._pending: dict[str, tuple[str, float]] = {}
         self._unlisted = False
         self._trouble: int | None = None
+        self._copying = ThreadPoolExecutor(MOST_TOGETHER, "copying")
 
     @property
     def settled(self) -> bool:
@@ -96,11 +106,8 @@ class Intake:
         self._unlisted = False
         entries = {entry.name: entry for entry in self._new_entries()}
         self._pending = {name: since for name, since in self._pending.items() if name in entries}
-        taken = 0
-        for entry in filter(self._settled, entries.values()):
-            taken += self._take(entry)
-            self._took()
-        return taken
+        settled = filter(self._settled, entries.values())
+        return sum(self._take(together) for together in _together(settled))
 
     def _settled(self, entry: Entry) -> bool:
         """Return whether an entry stayed the same for long enough."""
@@ -125,45 +132,55 @@ class Intake:
         self._pending[entry.name] = (entry.signature, since)
         return now - since >= self.settle_seconds
 
-    def _take(self, entry: Entry) -> bool:
-        """Take one entry in; return False where it is still being written or its medium failed."""
+    def _take(self, entries: list[Entry]) -> int:
+        """Take entries in, and queue them in one step; return how many were, what is to be tried again left out."""
+        outcomes = []
+        for outcome in self._copying.map(self._outcome, entries):
+            outcomes.append(outcome)
+            self._took()
+        with self.store.together():
+            taken = [entry for entry, outcome in zip(entries, outcomes, strict=True) if self._enter(entry, outcome)]
+        self._seen |= {entry.name: entry.signature for entry in taken}
+        return len(taken)
+
+    def _outcome(self, entry: Entry) -> Outcome:
+        """Copy an entry into the store, where it is a film that is completely there."""
         if entry.refusal:
-            return self._refuse(entry, entry.refusal)
+            return entry.refusal
         try:
-            taken = self._copy(entry)
-        except RefusedError as refusal:
-            # What vanishes from a stick was pulled with it, and returns with it.
-            if refusal.code == "vanished" and self.source == "stick":
-                return False
-            return self._refuse(entry, refusal)
-        except OSError as err:
-            # A pulled stick or a full disk: keep the entry pending, so that it is taken in when that is over.
-            # A thousand films on a full disk are one trouble, and one line in the log.
-            if self._trouble != err.errno:
-                log.warning("a file could not be taken in and is tried again: %s", os.strerror(err.errno or 0))
-            self._trouble = err.errno
-            return False
-        if taken:
-            self._trouble, self._seen[entry.name] = None, entry.signature
-        return taken
+            return self._copy(entry)
+        except (RefusedError, OSError) as err:
+            return err
 
-    def _refuse(self, entry: Entry, refusal: RefusedError) -> bool:
-        self.store.add_refused(entry.name, entry.signature, entry.size, refusal, self.source)
-        self._seen[entry.name] = entry.signature
-        return True
+    def _enter(self, entry: Entry, outcome: Outcome) -> bool:
+        """Queue what was copied and list what was refused; return False where it is to be tried again."""
+        # What vanishes from a stick was pulled with it, and returns with it.
+        if isinstance(outcome, RefusedError) and not (outcome.code == "vanished" and self.source == "stick"):
+            self.store.add_refused(entry.name, entry.signature, entry.size, outcome, self.source)
+            return True
+        if isinstance(outcome, str):
+            self._trouble = None
+            self.store.add_film(entry.name, entry.signature, outcome, entry.size, self.source)
+            return True
+        # A pulled stick or a full disk: the entry stays pending, so that it is taken in when that is over.
+        # A thousand films on a full disk are one trouble, and one line in the log.
+        if isinstance(outcome, OSError):
+            if self._trouble != outcome.errno:
+                log.warning("a file could not be taken in and is tried again: %s", os.strerror(outcome.errno or 0))
+            self._trouble = outcome.errno
+        return False
 
-    def _copy(self, entry: Entry) -> bool:
-        """Copy a film into the store while hashing it, and queue it; return False where it is being written."""
+    def _copy(self, entry: Entry) -> str | None:
+        """Copy a film into the store while hashing it; return its SHA-256, None where it is being written."""
         with _open_film(entry.path) as film:
             if _being_written(film):
-                return False
+                return None
             tell_kind(film.peek(SNIFFED)[:SNIFFED])
             with copied(self.store, film, self.source) as copy:
                 if self._signature(os.fstat(film.fileno())) != entry.signature:
-                    return False
+                    return None
                 keep(self.store, copy)
-        self.store.add_film(entry.name, entry.signature, copy.sha256, entry.size, self.source)
-        return True
+        return copy.sha256
 
     def _new_entries(self) -> Iterator[Entry]:
         """Yield what was not taken in yet from the folder and its sub-folders, but hidden names, in order of name.
@@ -211,6 +228,18 @@ class Intake:
     def _signature(self, found: os.stat_result) -> str:
         """Return what changes when a file does; FAT has no inodes that last, and a stick comes and goes."""
         return f"{found.st_size}:{found.st_mtime_ns}:{0 if self.source == 'stick' else found.st_ino}"
+
+
+def _together(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+    """Yield entries in the lists that are taken in together."""
+    together: list[Entry] = []
+    for entry in entries:
+        if len(together) == MOST_TOGETHER or sum(one.size for one in [*together, entry]) > BYTES_TOGETHER:
+            yield together
+            together = []
+        together.append(entry)
+    if together:
+        yield together
 
 
 def _at_sight(path: Path, found: os.stat_result) -> RefusedError | None:

@@ -15,7 +15,7 @@ from cxrbox.decoding.reading import check_kind
 from cxrbox.decoding.sniff import tell_kind
 from cxrbox.store import Store
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 # Bytes that tell what a file is; what is no film is not kept.
 SNIFFED = 4096
 

@@ -136,6 +136,8 @@ def read_folder(folder: Path, prepared: Path) -> dict:
     box, films = start_box(folder), len(list(prepared.iterdir()))
     try:
         shutil.copytree(prepared, box.films / ".coming")
+        # A folder that came by a stick or the network lies on the disk; the box waits for the disk for its own alone.
+        os.sync()
         started = time.time()
         (box.films / ".coming").rename(box.films / "exam")
         before = processor_time(box)

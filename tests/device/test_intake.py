@@ -5,13 +5,15 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
-from cxrbox.intake import Entry, Intake
+from cxrbox.intake import MOST_TOGETHER, Entry, Intake
 from cxrbox.settings import Settings
 from cxrbox.sources import run_intake
 from cxrbox.store import Store
+from cxrbox.taking import _copy_and_hash
 
 
 @pytest.fixture
@@ -94,7 +96,7 @@ def test_a_name_that_is_no_text_is_kept_as_text(intake, phantom_png):
 
 
 def test_a_file_that_vanishes_before_it_is_opened_is_listed(intake):
-    intake._take(Entry(intake.folder / "gone.png", "gone.png", "1:1:1", 10, 0.0, None))
+    intake._take([Entry(intake.folder / "gone.png", "gone.png", "1:1:1", 10, 0.0, None)])
     [film] = intake.store.list_films(10)
     assert (film["name"], film["refusal_code"]) == ("gone.png", "vanished")
 
@@ -158,6 +160,55 @@ def test_a_medium_that_fails_leaves_the_films_waiting_and_is_logged_once(intake,
         "a file could not be taken in and is tried again: Input/output error"
     ]
     assert intake.look() == 2
+
+
+def test_films_that_come_together_wait_for_the_disk_together(intake, phantom_png, monkeypatch):
+    """A memory card takes long for each wait, and no longer for eight at once."""
+    together, fsync = threading.Barrier(MOST_TOGETHER, timeout=30), os.fsync
+
+    def wait(file: int) -> None:
+        together.wait()
+        fsync(file)
+
+    monkeypatch.setattr("cxrbox.taking.os.fsync", wait)
+    paths = [phantom_png(seed, intake.folder) for seed in range(MOST_TOGETHER)]
+    assert intake.look() == MOST_TOGETHER
+    queued = [film["name"] for film in reversed(intake.store.list_films(100))]
+    assert queued == sorted(path.name for path in paths)
+
+
+def test_films_that_are_large_together_are_taken_one_after_the_other(intake, phantom_png, monkeypatch):
+    monkeypatch.setattr("cxrbox.intake.BYTES_TOGETHER", 1)
+    beside = threading.Semaphore(1)
+
+    def copy(*arguments):
+        assert beside.acquire(blocking=False)
+        try:
+            return _copy_and_hash(*arguments)
+        finally:
+            beside.release()
+
+    monkeypatch.setattr("cxrbox.taking._copy_and_hash", copy)
+    for seed in range(3):
+        phantom_png(seed, intake.folder)
+    assert intake.look() == 3
+
+
+def test_a_film_that_cannot_be_copied_keeps_none_beside_it_waiting(intake, phantom_png, monkeypatch):
+    for seed in range(3):
+        phantom_png(seed, intake.folder)
+    (intake.folder / "notes.txt").write_text("to do")
+
+    def fail_one(film, target):
+        if film.name.endswith("1.png"):
+            raise OSError(errno.EIO, "Input/output error")
+        return _copy_and_hash(film, target)
+
+    with monkeypatch.context() as broken:
+        broken.setattr("cxrbox.taking._copy_and_hash", fail_one)
+        assert intake.look() == 3
+    assert names(intake) == ["notes.txt", "phantom-0.png", "phantom-2.png"]
+    assert intake.look() == 1
 
 
 def test_a_busy_database_is_waited_for(intake, phantom_png):

@@ -66,7 +66,8 @@ def test_a_stick_that_returns_is_not_read_again_and_goes_on_where_it_was(sticks,
     assert list(sticks.store.incoming.iterdir()) == []
 
 
-def test_a_stick_that_is_pulled_between_two_films_loses_neither(sticks, plugged, tmp_path):
+def test_a_stick_that_is_pulled_between_two_films_loses_neither(sticks, plugged, tmp_path, monkeypatch):
+    monkeypatch.setattr("cxrbox.intake.BYTES_TOGETHER", 1)
     stick = plugged("ward-a", 1, 2, 3)
     pulled = Sticks(sticks.settings, sticks.store, lambda: stick.exists() and shutil.move(stick, tmp_path / "pulled"))
     assert pulled.look() == 1

@@ -27,14 +27,15 @@ class Ahead:
     read : callable
         Reads one film; it may raise RefusedError and MemoryError.
     threads : int
-        Films that are read at once. As many again wait, read or not, so that no thread has to.
+        Films that are read at once. Three times as many wait, read or not, so that no thread has to: whoever takes them
+        waits for the disk at times.
     memory : int
         Bytes that the decoded films may take; films that come together are taken to be as large as the last one. The
         first of all is read alone.
     """
 
     def __init__(self, read: Callable[[QueuedFilm], Result | Refusal], threads: int, memory: int):
-        self._read, self._wanted, self._memory, self._last = read, 2 * threads, memory, memory
+        self._read, self._wanted, self._memory, self._last = read, 4 * threads, memory, memory
         self._begun: dict[int, Future[Result | Refusal | None]] = {}
         self._waiting: SimpleQueue[tuple[QueuedFilm, Future] | None] = SimpleQueue()
         # They keep nobody from ending: a decoder may hang.

@@ -95,13 +95,13 @@ def test_films_are_read_side_by_side_and_taken_in_order(begin):
 
 
 def test_no_more_is_begun_than_there_is_room_for_and_nothing_twice(begin):
-    ahead, trial = begin(6)
+    ahead, trial = begin(10)
     ahead.begin(films(1)[0])
     trial.go.set()
-    for film in films(1, 2, 3, 4):
+    for film in films(*range(1, 9)):
         ahead.take(film)
     assert ahead.first is None
-    assert sorted(trial.read) == [1, 2, 3, 4]
+    assert sorted(trial.read) == [*range(1, 9)]
 
 
 @pytest.mark.parametrize(("memory", "most"), [(400, 4), (399, 3), (200, 2), (199, 1), (99, 1)])
@@ -111,12 +111,11 @@ def test_there_is_room_for_as_many_films_as_the_memory_holds(begin, memory, most
 
 
 def test_more_is_wanted_before_a_thread_has_nothing_to_do(begin):
-    ahead, trial = begin(4)
+    ahead, trial = begin(8)
     trial.go.set()
-    assert not ahead.scarce
-    ahead.take(films(1)[0])
-    assert not ahead.scarce
-    ahead.take(films(2)[0])
+    for film in films(1, 2, 3, 4):
+        assert not ahead.scarce
+        ahead.take(film)
     assert ahead.scarce
 
 

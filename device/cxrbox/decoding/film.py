@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cxrbox.decoding.limits import SILENCE
 from cxrbox.decoding.picture import decode_picture
 from cxrbox.decoding.reading import read_once
 from cxrbox.decoding.sniff import tell_kind
@@ -50,6 +51,12 @@ def decode_film(path: Path) -> DecodedFilm:
     """
     content = read_once(path)
     kind = tell_kind(content)
+    # Once for all that is distrusted below: setting the filters of warnings takes longer than most of it.
+    with SILENCE:
+        return _decode(content, kind)
+
+
+def _decode(content: bytes, kind: str) -> DecodedFilm:
     if kind == "dicom":
         # DICOM's dictionaries take 40 MiB: a box that is shown pictures alone does without.
         from cxrbox.decoding.dicom import decode_dicom

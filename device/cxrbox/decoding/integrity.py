@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 
 from cxrbox.decoding.limits import DAMAGED
 from cxrbox.refusals import refuse
@@ -15,18 +16,37 @@ SOC_SIZ = b"\xff\x4f\xff\x51"  # how every codestream of JPEG 2000 starts
 FRAMES = {*range(0xC0, 0xD0), JPEG_LS} - {HUFFMAN, 0xC8, 0xCC}
 
 
-def check_png(content: bytes) -> None:
-    """Refuse a PNG unless all its chunks up to IEND are there and have the right CRC (PNG 5.3)."""
-    view, at = memoryview(content), PNG_SIGNATURE
-    while at + 12 <= len(view):
-        length = int.from_bytes(view[at : at + 4])
-        end = at + 8 + length
-        if zlib.crc32(view[at + 4 : end]) != int.from_bytes(view[end : end + 4]):
+def whole_png(content: bytes) -> bytes:
+    """Return a PNG with its picture in one chunk; refuse it unless all are there and have the right CRC (PNG 5.3).
+
+    Most programs write the picture in chunks of 8 KB (PNG 11.2.4 allows any). Pillow takes one at a time, and films
+    that are read side by side would wait for each other fifty times.
+    """
+    view, pictures, end = memoryview(content), [], PNG_SIGNATURE
+    for kind, start, end in _png_chunks(view):
+        if kind == b"IDAT":
+            pictures.append((start, end))
+        if kind == b"IEND":
             break
-        if view[at + 4 : at + 8] == b"IEND":
+    else:
+        raise refuse("damaged", DAMAGED)
+    if len(pictures) < 2 or any(one[1] != next_[0] for one, next_ in pairwise(pictures)):
+        return content
+    picture = b"".join(view[start + 8 : stop - 4] for start, stop in pictures)
+    crc = zlib.crc32(picture, zlib.crc32(b"IDAT"))
+    head = len(picture).to_bytes(4) + b"IDAT"
+    return b"".join([view[: pictures[0][0]], head, picture, crc.to_bytes(4), view[pictures[-1][1] : end]])
+
+
+def _png_chunks(view: memoryview) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (type, start, end) of every chunk, and stop before one that is cut off or has another CRC than it says."""
+    at = PNG_SIGNATURE
+    while at + 12 <= len(view):
+        end = at + 12 + int.from_bytes(view[at : at + 4])
+        if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end]):
             return
-        at = end + 4
-    raise refuse("damaged", DAMAGED)
+        yield bytes(view[at + 4 : at + 8]), at, end
+        at = end
 
 
 def check_jpeg(content: bytes) -> None:

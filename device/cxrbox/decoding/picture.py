@@ -6,12 +6,11 @@ import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from cxrbox.decoding.colour import check_colour, is_tinted
-from cxrbox.decoding.integrity import check_jpeg, check_png
+from cxrbox.decoding.integrity import check_jpeg, whole_png
 from cxrbox.decoding.levels import level_deep
 from cxrbox.decoding.limits import check_size, distrust
 from cxrbox.refusals import refuse
 
-CHECKS = {"png": check_png, "jpeg": check_jpeg}
 GREY = {"1", "L", "LA", "La"}
 DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
@@ -43,13 +42,15 @@ def decode_picture(content: bytes, kind: str) -> tuple[np.ndarray, np.ndarray | 
     RefusedError
         If it is too large, too small, not whole, in strong colours, or has several frames.
     """
+    if kind == "png":
+        content = whole_png(content)
     image = _open(content, kind)
     check_size(*image.size)
     # The second picture of a phone's JPEG is a depth map or a gain map; the first one is the photo.
     if kind != "jpeg" and _has_several(image):
         raise refuse("several_pictures", "the file holds several pictures")
-    if kind in CHECKS:
-        CHECKS[kind](content)
+    if kind == "jpeg":
+        check_jpeg(content)
     inverted = _is_deep_inverted(image)
     image = _load(image)
     if image.mode in DEEP:
@@ -86,6 +87,8 @@ def _is_deep_inverted(image: Image.Image) -> bool:
 def _load(image: Image.Image) -> Image.Image:
     """Decode the pixels and turn them upright; Pillow throws if any are missing."""
     with distrust():
+        # Bytes that Pillow hands to a decoder at a time: between two times it may wait for what is read beside it.
+        image.decodermaxblock = 1 << 20
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         return image

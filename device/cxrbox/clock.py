@@ -12,6 +12,8 @@ RELEASED = datetime(2026, 11, 1, tzinfo=UTC)
 TIME_ERROR = 5
 # Bytes; struct timex has 208 on 64-bit Linux.
 TIMEX_SIZE = 512
+# With Python's lock held: who gives it away for so short a question waits for the films that are read beside.
+LIBC = ctypes.PyDLL(None)
 
 
 def clock_trusted(now: datetime | None = None) -> bool | None:
@@ -30,7 +32,7 @@ def clock_trusted(now: datetime | None = None) -> bool | None:
 def _kernel_synchronised() -> bool | None:
     """Return what the kernel says, which chrony and ntpd tell when they steer its clock."""
     try:
-        answer = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX_SIZE))
-    except (OSError, AttributeError):
+        answer = LIBC.adjtimex(ctypes.create_string_buffer(TIMEX_SIZE))
+    except AttributeError:
         return None
     return None if answer < 0 else answer != TIME_ERROR

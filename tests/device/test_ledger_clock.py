@@ -29,11 +29,11 @@ def test_the_kernels_answer_is_taken_as_adjtimex_defines_it(tmp_path, monkeypatc
     """No test may set the clock of its machine: the library call is replaced, what follows from it is not."""
 
     class Library:
-        def __init__(self, _):
-            self.adjtimex = lambda buffer: kernel
+        def adjtimex(self, _) -> int:
+            return kernel
 
     monkeypatch.setattr(clock, "SYNCHRONISED", tmp_path / "nowhere")
-    monkeypatch.setattr(clock.ctypes, "CDLL", Library)
+    monkeypatch.setattr(clock, "LIBC", Library())
     assert clock_trusted(RELEASED) is trusted
 
 

@@ -5,7 +5,6 @@ import logging
 from cxrbundle.errors import UntrustedError
 from cxrbundle.package import Package, read_package
 from cxrbundle.shipped import is_shipped
-from cxrbundle.signature import find_signer
 
 from cxrbox.settings import Settings
 
@@ -39,6 +38,9 @@ def _trust(package: Package, settings: Settings) -> str:
     # What ships is installed with the code and trusted as the code is.
     if is_shipped(package.path):
         return SHIPPED
+    # As much memory as a network: only who has another bundle pays for it.
+    from cxrbundle.signature import find_signer
+
     try:
         return f"signed by {find_signer(package, settings.trusted_keys)}"
     except UntrustedError as err:

@@ -218,6 +218,18 @@ def test_the_log_names_no_film(box, phantom_png):
     assert "Doe" not in box.log
 
 
+def test_the_shipped_bundle_takes_no_memory_for_signatures():
+    code = """
+import sys
+from cxrbox import reader, web
+from cxrbox.settings import Settings
+from cxrbox.trust import open_package
+assert open_package(Settings())[1] == "shipped"
+assert "cryptography" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_box_imports_neither_torch_nor_tensorflow(bundle_folder, phantom_png):
     """The command reads a film in a process of its own, which then says what it has imported."""
     code = f"""

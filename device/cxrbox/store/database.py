@@ -10,6 +10,8 @@ from cxrbox.store.migrate import FIRST_VERSION, SCHEMA_VERSION, change, migrate,
 DATABASE = "box.sqlite"
 # Another part of the box may hold the file for so long (seconds) before an error is raised.
 BUSY_SECONDS = 20.0
+# What a film that changes is given, so that the live list sees it.
+NEXT_VERSION = "(SELECT coalesce(max(changed), 0) + 1 FROM films)"
 
 
 class Database:
@@ -77,7 +79,7 @@ class Database:
 
     def _touch(self, film: int) -> None:
         """Let the live list know that a film is not as it was."""
-        self._db.execute("UPDATE films SET changed = ? WHERE id = ?", (self.version() + 1, film))
+        self._db.execute(f"UPDATE films SET changed = {NEXT_VERSION} WHERE id = ?", (film,))
 
     def _known(self, film: int) -> sqlite3.Row:
         row = self._db.execute("SELECT * FROM films WHERE id = ?", (film,)).fetchone()

@@ -1,7 +1,7 @@
 """What intake does with the store: the queue's entrance."""
 
 from cxrbox.errors import RefusedError
-from cxrbox.store.database import Database
+from cxrbox.store.database import NEXT_VERSION, Database
 from cxrbox.store.entries import enter_outcome, now
 
 
@@ -49,8 +49,9 @@ class IntakeSide(Database):
 
     def _insert(self, name: str, sha256: str | None, size: int, state: str, source: str) -> int:
         return self._db.execute(
-            "INSERT INTO films (sha256, name, bytes, received_at, state, source, changed) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (sha256, name, size, now(), state, source, self.version() + 1),
+            "INSERT INTO films (sha256, name, bytes, received_at, state, source, changed)"
+            f" VALUES (?, ?, ?, ?, ?, ?, {NEXT_VERSION})",
+            (sha256, name, size, now(), state, source),
         ).lastrowid
 
     def _see(self, path: str, signature: str, film: int) -> None:

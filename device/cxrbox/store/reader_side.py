@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cxrbox.errors import RefusedError
 from cxrbox.refusals import refuse
-from cxrbox.store.database import Database
+from cxrbox.store.database import NEXT_VERSION, Database
 from cxrbox.store.entries import enter, enter_identity, enter_outcome, now
 from cxrbox.store.migrate import fleeting
 
@@ -48,8 +48,7 @@ class ReaderSide(Database):
         """Queue again what was being read when the box stopped; nothing of such a reading was kept."""
         with self._change():
             self._db.execute(
-                "UPDATE films SET state = 'queued', changed = ? WHERE state = 'reading'",
-                (self.version() + 1,),
+                f"UPDATE films SET state = 'queued', changed = {NEXT_VERSION} WHERE state = 'reading'",
             )
 
     def count_crash(self) -> None:
@@ -76,17 +75,18 @@ class ReaderSide(Database):
     def claim(self, first: int | None = None) -> QueuedFilm | None:
         """Take the next film from the queue, None where it is empty; a film that was prepared comes first.
 
-        The disk is not waited for: a power cut would put the film back into the queue in any case.
+        The disk is not waited for: a power cut would put the film back into the queue in any case. One statement is a
+        change of its own.
         """
-        with fleeting(self._db), self._change():
-            row = self._db.execute(
-                "UPDATE films SET state = 'reading', started_at = ?, changed = ? WHERE id ="
+        with fleeting(self._db):
+            taken = self._db.execute(
+                f"UPDATE films SET state = 'reading', started_at = ?, changed = {NEXT_VERSION} WHERE id ="
                 " coalesce((SELECT id FROM films WHERE state = 'queued' AND id = ?),"
                 " (SELECT id FROM films WHERE state = 'queued' ORDER BY id LIMIT 1))"
                 f" RETURNING {FILM}",
-                (now(), self.version() + 1, first),
-            ).fetchone()
-        return row and _queued(row)
+                (now(), first),
+            ).fetchall()
+        return _queued(taken[0]) if taken else None
 
     def upcoming(self, most: int) -> list[QueuedFilm]:
         """Return the films that will be taken next, in order; they stay in the queue."""
@@ -158,17 +158,16 @@ class ReaderSide(Database):
         """Take a film out of hand; return False where it is in hand no more."""
         code, reason = (refusal.code, refusal.reason) if refusal else (None, None)
         done = self._db.execute(
-            "UPDATE films SET state = ?, refusal_code = ?, refusal_reason = ?, finished_at = ?, changed = ?"
-            " WHERE id = ? AND state = 'reading'",
-            (state, code, reason, now(), self.version() + 1, film),
+            f"UPDATE films SET state = ?, refusal_code = ?, refusal_reason = ?, finished_at = ?,"
+            f" changed = {NEXT_VERSION} WHERE id = ? AND state = 'reading'",
+            (state, code, reason, now(), film),
         )
         return done.rowcount == 1
 
-    def without_picture(self) -> list[QueuedFilm]:
-        """Return the films that were read and are kept, but whose picture for the page was not drawn."""
-        rows = self._db.execute(
-            f"SELECT {FILM} FROM films WHERE state = 'read' AND original_at IS NOT NULL ORDER BY id"
-        )
+    def without_picture(self, film: int | None = None) -> list[QueuedFilm]:
+        """Return the films, or the one, that were read and are kept, but whose picture for the page was not drawn."""
+        which = "state = 'read' AND original_at IS NOT NULL AND id = coalesce(?, id)"
+        rows = self._db.execute(f"SELECT {FILM} FROM films WHERE {which} ORDER BY id", (film,))
         return [_queued(row) for row in rows if not self.picture_path(row["sha256"]).exists()]
 
 

@@ -54,6 +54,11 @@ class Ahead:
         return len(self._begun) <= self.most // 2
 
     @property
+    def crowded(self) -> bool:
+        """Whether films wait behind the one that was begun first."""
+        return len(self._begun) > 1
+
+    @property
     def first(self) -> int | None:
         """The number of the film that was begun first; None where none was."""
         return next(iter(self._begun), None)

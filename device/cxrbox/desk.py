@@ -2,6 +2,7 @@
 
 import logging
 import signal
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from cxrbox.store import QueuedFilm, Store
 log = logging.getLogger(__name__)
 # One part in so many of the reader's memory may hold decoded films; decoding takes a few times as much.
 DECODED_SHARE = 8
+# The page is told how films are read, and asked what it wants, as often as that; not with each film.
+LOOK_SECONDS = 0.1
 # Films that wait to be looked at again, moved a little; of a long queue only the last ones are.
 MOST_UNSHIFTED = 64
 
@@ -51,7 +54,11 @@ class Desk:
         self._watch = GoldenWatch(reader.prove, settings.golden_seconds)
         # At the start whoever started it is told; a body that drifts later is shown on the page.
         self._watch.check(reader.body)
-        self._undrawn = store.without_picture()
+        self._next_look = 0.0
+        # Those that an interrupted box left; results come before pictures that nobody looks at.
+        self._undrawn = deque(store.without_picture())
+        # Films that cannot be drawn though nothing else was in hand; a page goes on asking for them.
+        self._undrawable: set[int] = set()
         self._filing = Filing(store.state)
         self._outcome: Outcome | None = None
         decoded_bytes = (settings.memory_mb << 20) // DECODED_SHARE
@@ -67,14 +74,13 @@ class Desk:
         """Do what is next; return False where there was nothing to do."""
         self._filing.check()
         self._prove_in_time()
-        self._tell()
-        film = None if self.unfit or self._undrawn else self.store.claim(self._ahead.first)
+        asked_for = self._look_at_board()
+        film = None if self.unfit or asked_for else self.store.claim(self._ahead.first)
         self._hand_over()
         if self.unfit:
             return False
-        if self._undrawn:
-            with self._in_time():
-                self._redraw(self._undrawn.pop())
+        if asked_for:
+            self._draw(*asked_for)
         elif film:
             with self._in_time():
                 self.read(film)
@@ -82,6 +88,8 @@ class Desk:
             self._filing.wait()
             number, again = self._unshifted.popleft()
             self.store.add_stability(number, self.reader.find_unstable(again))
+        elif self._undrawn:
+            self._draw(self._undrawn.pop())
         else:
             return False
         return True
@@ -106,6 +114,11 @@ class Desk:
             self._unshifted.append((film.id, outcome.again))
 
     def _read(self, film: QueuedFilm) -> Result | Refusal:
+        """Read a film; while others wait, its picture does as well."""
+        outcome = self._read_whole(film)
+        return outcome.without_pictures() if isinstance(outcome, Result) and self._ahead.crowded else outcome
+
+    def _read_whole(self, film: QueuedFilm) -> Result | Refusal:
         return read_queued(self.reader, self.settings, film, self.store.original_path(film.sha256))
 
     @contextmanager
@@ -136,10 +149,13 @@ class Desk:
 
         def then() -> None:
             log.info("film %d %s", film.id, outcome)
-            outcome.pictures.draw(self.store, film.sha256)
+            if outcome.pictures is None:
+                self._undrawn.append(film)
+            else:
+                outcome.pictures.draw(self.store, film.sha256)
 
         self._hand_over()
-        self._outcome = Outcome(lambda store: outcome.keep(store, film), then)
+        self._outcome = Outcome(lambda store: outcome.keep(store, film), then, self._ahead.crowded)
 
     def _hand_over(self) -> None:
         """Have the outcome that was set aside filed, where there is one."""
@@ -163,6 +179,14 @@ class Desk:
         else:
             self.unfit = ""
 
+    def _look_at_board(self) -> list[QueuedFilm]:
+        """Tell the page how films are read, where it is time to, and return the film whose picture it waits for."""
+        if time.monotonic() < self._next_look:
+            return []
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        self._tell()
+        return [] if self.unfit else self._asked_for()
+
     def _tell(self) -> None:
         """Tell the page how films are read; what changes all the time is left out or rounded, to spare the disk."""
         status = dict(vars(self.reader.body.status()))
@@ -171,13 +195,24 @@ class Desk:
         golden = self._watch.last and vars(self._watch.last)
         self.store.put_status("reader", self._used | status | {"unfit": self.unfit, "golden": golden})
 
-    def _redraw(self, film: QueuedFilm) -> None:
-        """Draw the picture that an interrupted box did not get to."""
-        try:
-            outcome = self._read(film)
-        except (RefusedError, MemoryError):
-            outcome = None
+    def _asked_for(self) -> list[QueuedFilm]:
+        """Return the film whose picture somebody waits for, where there is one that can be drawn."""
+        request = self.store.take_request("picture")
+        if request is None or request["film"] in self._undrawable:
+            return []
+        return self.store.without_picture(request["film"])
+
+    def _draw(self, film: QueuedFilm) -> None:
+        """Draw the picture that was left for later, unless it was asked for before or the original is gone."""
+        if not self.store.without_picture(film.id):
+            return
+        with self._in_time():
+            try:
+                outcome = self._read_whole(film)
+            except (RefusedError, MemoryError):
+                outcome = None
         if isinstance(outcome, Result):
             outcome.pictures.draw(self.store, film.sha256)
-        else:
+        elif not self._ahead.crowded:
+            self._undrawable.add(film.id)
             log.warning("film %d was read before and cannot be drawn now", film.id)

@@ -2,14 +2,18 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cxrbox.store import Store
 
 # Outcomes that may wait: as many films are in hand at once, and share one wait for the disk.
-MOST_WAITING = 8
+MOST_WAITING = 16
+# Seconds that the first of them waits for others that are about to come.
+LINGER_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -22,10 +26,13 @@ class Outcome:
         Keeps it in the store; returns False where the film is in hand no more.
     then : callable
         What is done once it is safe on the disk.
+    others_follow : bool
+        Whether it may wait for them a moment.
     """
 
     keep: Callable[[Store], bool]
     then: Callable[[], None]
+    others_follow: bool = False
 
 
 class Filing:
@@ -81,10 +88,13 @@ class Filing:
                 return
 
     def _next(self) -> list[Outcome | None]:
-        """Wait for an outcome and return it with all others that wait."""
+        """Wait for an outcome and return it with all others that wait or follow within a moment."""
         batch = [self._waiting.get()]
-        while not self._waiting.empty():
-            batch.append(self._waiting.get_nowait())
+        deadline = time.monotonic() + LINGER_SECONDS
+        with suppress(queue.Empty):
+            while len(batch) < MOST_WAITING:
+                lingers = batch[-1] is not None and batch[-1].others_follow
+                batch.append(self._waiting.get(timeout=max(0.0, deadline - time.monotonic()) if lingers else 0.0))
         return batch
 
 

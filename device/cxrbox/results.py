@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -89,7 +89,8 @@ class Result:
         From opening the film to its result.
     again : Again
         What is needed to read it once more.
-    pictures : Pictures
+    pictures : Pictures or None
+        None where they are drawn later.
     size : int
         Bytes of the decoded film.
     """
@@ -100,12 +101,16 @@ class Result:
     identity: tuple[str, str] | None
     milliseconds: float
     again: Again
-    pictures: Pictures
+    pictures: Pictures | None
     size: int
 
     def keep(self, store: Store, film: QueuedFilm) -> bool:
         """Keep it in the store; return False where the film is in hand no more."""
         return store.add_result(film.id, self.told, self.maps, self.milliseconds, self.logits, self.identity)
+
+    def without_pictures(self) -> "Result":
+        """Return it with its pictures left for later, but those of a photograph: it is searched for its film anew."""
+        return self if self.pictures.photograph is not None else replace(self, pictures=None)
 
     def __str__(self) -> str:
         return f"read in {self.milliseconds:.0f} ms"

@@ -245,6 +245,69 @@ def test_a_picture_that_was_not_drawn_is_drawn_at_the_next_start_where_it_can_be
     store.close()
 
 
+def test_a_picture_whose_original_was_removed_meanwhile_is_left(tmp_path, bundle_folder, caplog):
+    store, reader = Store(tmp_path / "state"), open_reader(Settings(bundle=bundle_folder))
+    keep_phantoms(store, 1)
+    read_queue(store, reader)
+    [film] = store.all_films()
+    store.picture_path(film["sha256"]).unlink()
+    desk = Desk(Settings(), store, reader)
+    store.remove_original(film["id"], "age")
+    while desk.work():
+        pass
+    desk.close()
+    assert not store.picture_path(film["sha256"]).exists()
+    assert "cannot be drawn" not in caplog.text
+    store.close()
+
+
+def test_a_picture_that_cannot_be_drawn_is_tried_once_however_often_it_is_asked_for(
+    tmp_path, bundle_folder, monkeypatch, caplog
+):
+    monkeypatch.setattr("cxrbox.desk.LOOK_SECONDS", 0)
+    store, reader = Store(tmp_path / "state"), open_reader(Settings(bundle=bundle_folder))
+    keep_phantoms(store, 1)
+    read_queue(store, reader)
+    [film] = store.all_films()
+    desk = Desk(Settings(), store, reader)
+    store.picture_path(film["sha256"]).unlink()
+    store.original_path(film["sha256"]).write_bytes(b"damaged")
+    for _ in range(3):
+        store.ask("picture", {"film": film["id"]})
+        while desk.work():
+            pass
+    desk.close()
+    assert len([line for line in caplog.messages if "cannot be drawn" in line]) == 1
+    assert store.take_request("picture") is None
+    store.close()
+
+
+def test_the_pictures_of_a_queue_are_drawn_after_it_but_one_that_is_asked_for_at_once(
+    tmp_path, bundle_folder, monkeypatch
+):
+    monkeypatch.setattr("cxrbox.filing.LINGER_SECONDS", 0)
+    monkeypatch.setattr("cxrbox.desk.LOOK_SECONDS", 0)
+    store = Store(tmp_path / "state")
+    keep_phantoms(store, *range(1, 25))
+    desk = Desk(Settings(), store, open_reader(Settings(bundle=bundle_folder, threads=1)))
+
+    def drawn() -> list[int]:
+        return [film["id"] for film in store.all_films() if store.picture_path(film["sha256"]).is_file()]
+
+    while store.film(4)["state"] != "read":
+        desk.work()
+    # The first of all is read alone, and has its picture with its result.
+    assert 1 in drawn() and not {2, 3, 4} & {*drawn()}
+    store.ask("picture", {"film": 3})
+    desk.work()
+    assert 3 in drawn() and not {2, 4} & {*drawn()} and store.counts()["queued"] > 0
+    while desk.work():
+        pass
+    desk.close()
+    assert drawn() == [*range(1, 25)] and store.counts()["read"] == 24
+    store.close()
+
+
 def test_a_film_that_hangs_ahead_is_given_up_and_its_neighbours_are_read(idle_box, phantom_png):
     noise = np.random.default_rng(0).integers(0, 256, (7900, 7900), np.uint8)
     cv2.imwrite(str(idle_box.films / "phantom-2, a long one.png"), noise, [cv2.IMWRITE_PNG_COMPRESSION, 1])

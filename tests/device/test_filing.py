@@ -1,5 +1,6 @@
 import sqlite3
 import threading
+from dataclasses import replace
 
 import pytest
 from cxrbox.filing import MOST_WAITING, Filing, Outcome
@@ -58,6 +59,29 @@ def test_a_film_that_is_in_hand_no_more_is_not_drawn(store):
     filing.put(keeping(film, lambda: drawn.append("second")))
     filing.close()
     assert drawn == ["first"]
+
+
+def test_what_others_follow_waits_for_them_a_moment(store, monkeypatch):
+    monkeypatch.setattr("cxrbox.filing.LINGER_SECONDS", 60)
+    (first, second, *_), filing, seen = claimed(store), Filing(store.state), []
+
+    def look() -> None:
+        watching = Store(store.state)
+        seen.append([watching.film(film)["state"] for film in (first, second)])
+
+    filing.put(replace(keeping(first, look), others_follow=True))
+    filing.put(keeping(second))
+    filing.close()
+    assert seen == [["read", "read"]]
+
+
+def test_what_nothing_follows_is_filed_at_once(store, monkeypatch):
+    monkeypatch.setattr("cxrbox.filing.LINGER_SECONDS", 3600)
+    film, filing = claimed(store)[0], Filing(store.state)
+    filing.put(keeping(film))
+    filing.wait()
+    assert store.film(film)["state"] == "read"
+    filing.close()
 
 
 def test_what_stops_the_filing_is_told_and_nothing_half_is_kept(store):

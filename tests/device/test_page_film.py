@@ -1,5 +1,8 @@
 """The page of one film: before and after, refusal, override, identity, and who read it."""
 
+import urllib.error
+from pathlib import Path
+
 import pytest
 from cxrbox.store import Store
 from cxrbundle.labels import FINDINGS
@@ -188,3 +191,52 @@ def test_a_list_of_films_with_every_finding_flagged_fits_a_phone(lone, store, pa
     expect(page.locator(f"#film-{film} .short")).to_have_count(5)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
     page.set_viewport_size(DESKTOP["viewport"])
+
+
+def undrawn_film(store: Store) -> tuple[int, Path]:
+    """Return a film that was read, and where its picture is missing."""
+    film = lay_result(store, take(store))
+    picture = store.picture_path(store.film(film)["sha256"])
+    while store.take_request("picture"):
+        pass
+    return film, picture.rename(picture.with_suffix(".later"))
+
+
+def test_a_picture_that_is_not_drawn_is_asked_for_and_shown_as_soon_as_it_is(lone, store, page):
+    film, later = undrawn_film(store)
+    page.goto(f"{lone.url}/films/{film}")
+    expect(page.get_by_text("The picture is being drawn.")).to_be_visible()
+    assert store.take_request("picture") == {"film": film}
+    later.rename(later.with_suffix(".jpg"))
+    expect(page.locator("#picture")).to_be_visible()
+
+
+def test_a_picture_that_comes_while_somebody_types_throws_nothing_away(lone, store, page):
+    film, later = undrawn_film(store)
+    page.goto(f"{lone.url}/films/{film}")
+    page.get_by_text("Say whose film it is").click()
+    page.locator("#code").fill("MRN 7")
+    later.rename(later.with_suffix(".jpg"))
+    expect(page.get_by_role("link", name="The picture is there: show it")).to_be_visible()
+    assert page.locator("#code").input_value() == "MRN 7"
+
+
+def test_a_program_has_a_picture_drawn_by_asking_for_the_film_or_for_the_picture(lone, store):
+    film, later = undrawn_film(store)
+    assert lone.json(f"/api/films/{film}")["drawn"] is False
+    assert store.take_request("picture") == {"film": film}
+    with pytest.raises(urllib.error.HTTPError) as missing:
+        lone.get(f"/films/{film}/picture.jpg")
+    assert missing.value.code == 404 and b"ask again in a moment" in missing.value.read()
+    assert store.take_request("picture") == {"film": film}
+    later.rename(later.with_suffix(".jpg"))
+    assert lone.get(f"/films/{film}/picture.jpg").startswith(b"\xff\xd8")
+    assert lone.json(f"/api/films/{film}")["drawn"] is True and store.take_request("picture") is None
+
+
+def test_requests_that_nobody_takes_do_not_pile_up(store):
+    store.ask("picture", {"film": 1})
+    store._db.execute("UPDATE requests SET at = '2026-01-01T00:00:00.000+00:00'")
+    store.ask("picture", {"film": 2})
+    assert store._db.execute("SELECT request FROM requests").fetchall()[0]["request"] == '{"film": 2}'
+    assert store.take_request("picture") == {"film": 2}

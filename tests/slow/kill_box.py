@@ -191,12 +191,18 @@ def examine(box: LiveBox, sent: set[str], deaths: Counter) -> dict:
         "given up after two kills with it in hand": len([one for one in given_up if deaths[one] >= 2]),
         "given up though its reader died on it once at most": len([one for one in given_up if deaths[one] < 2]),
         "originals missing or altered": len([one for one in films if not original_is_whole(box, one)]),
-        "pictures missing": len([one for one in read if not (box.state / "pictures" / f"{one}.jpg").exists()]),
+        "pictures missing": pictures_missing(box),
         "left half copied": len(list((box.state / "incoming").iterdir())),
         "sqlite": integrity,
         "verify-log": (verified.stdout + verified.stderr).strip(),
         "ledger sound": verified.returncode == 0,
     }
+
+
+def pictures_missing(box: LiveBox) -> int:
+    """Return how many films were read whose picture is not drawn."""
+    read = box.query("SELECT sha256 FROM films WHERE state = 'read'")
+    return len([sha256 for (sha256,) in read if not (box.state / "pictures" / f"{sha256}.jpg").exists()])
 
 
 def original_is_whole(box: LiveBox, sha256: str) -> bool:
@@ -224,7 +230,8 @@ def prove(folder: Path, options: argparse.Namespace) -> dict:
         killed, deaths = kill_at_random(box, films, options.kills, options.pause, chance)
         seconds = time.monotonic() - started
         note("no more kills; the rest of the queue is read")
-        drained = wait_until(lambda: finished(box) >= len(films.sent), DRAIN_SECONDS, box)
+        # Pictures are drawn once no film waits.
+        drained = wait_until(lambda: finished(box) >= len(films.sent) and not pictures_missing(box), DRAIN_SECONDS, box)
         sendings = films.finish()
     finally:
         statuses = box.stop()

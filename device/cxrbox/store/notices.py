@@ -38,20 +38,27 @@ class Notices(Database):
 
     def ask(self, kind: str, request: dict[str, Any]) -> int:
         """Leave a request for whichever part takes requests of this kind; return its number."""
-        cursor = self._db.execute(
-            "INSERT INTO requests (kind, at, request) VALUES (?, ?, ?)", (kind, now(), json.dumps(request))
-        )
+        with self._change():
+            # Where nobody takes them they must not pile up.
+            self._forget_old(kind)
+            cursor = self._db.execute(
+                "INSERT INTO requests (kind, at, request) VALUES (?, ?, ?)", (kind, now(), json.dumps(request))
+            )
         return cursor.lastrowid
 
     def take_request(self, kind: str) -> dict[str, Any] | None:
         """Take the oldest request of a kind, which nobody else gets; None where there is none of late."""
-        oldest = (datetime.now(UTC) - timedelta(seconds=REQUEST_SECONDS)).isoformat(timespec="milliseconds")
         if not self._db.execute("SELECT 1 FROM requests WHERE kind = ?", (kind,)).fetchone():
             return None
         with self._change():
-            self._db.execute("DELETE FROM requests WHERE kind = ? AND at < ?", (kind, oldest))
+            self._forget_old(kind)
             row = self._db.execute(
                 "DELETE FROM requests WHERE id = (SELECT min(id) FROM requests WHERE kind = ?) RETURNING request",
                 (kind,),
             ).fetchone()
         return json.loads(row["request"]) if row else None
+
+    def _forget_old(self, kind: str) -> None:
+        """Remove the requests of a kind for which nobody waits any more."""
+        oldest = (datetime.now(UTC) - timedelta(seconds=REQUEST_SECONDS)).isoformat(timespec="milliseconds")
+        self._db.execute("DELETE FROM requests WHERE kind = ? AND at < ?", (kind, oldest))

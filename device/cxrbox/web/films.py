@@ -1,5 +1,7 @@
 """The films: the list, one film, its pictures, and both as JSON."""
 
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from flask import Blueprint, Response, abort, jsonify, render_template, request, send_file
@@ -54,7 +56,7 @@ def show_film(film_id: int) -> str:
         without_heat=_findings_without_heat(film) if rows else set(),
         other_names=store.other_names(film_id),
         identities=store.identities(film_id),
-        drawn=_picture(film).exists(),
+        drawn=_is_drawn(film),
         photographed=_photograph(film).exists(),
         may_override=may_override(film),
     )
@@ -66,6 +68,16 @@ def _findings_without_heat(film: dict) -> set[str]:
 
     maps = unpack_maps(the_store().maps(film["id"]))
     return {name for name, one in zip(film["reading"]["findings"], maps, strict=True) if one.max() <= 0}
+
+
+def _is_drawn(film: dict) -> bool:
+    """Return whether a film's picture is drawn; the reader is asked for one that waits for its turn."""
+    drawn = _picture(film).exists()
+    if not drawn and film["state"] == "read" and film["original_at"]:
+        # A full disk has no room for the question: what is known of the film is shown all the same.
+        with suppress(sqlite3.OperationalError):
+            the_store().ask("picture", {"film": film["id"]})
+    return drawn
 
 
 def _picture(film: dict) -> Path:
@@ -81,7 +93,9 @@ def _photograph(film: dict) -> Path:
 @routes.get("/films/<int:film_id>/picture.jpg")
 def send_picture(film_id: int) -> Response:
     """Send the picture of a film."""
-    return _send(_picture(film_or_404(film_id)), "The film's picture is not drawn yet.")
+    film = film_or_404(film_id)
+    _is_drawn(film)
+    return _send(_picture(film), "The film's picture is not drawn yet; ask again in a moment.")
 
 
 @routes.get("/films/<int:film_id>/photo.jpg")
@@ -118,4 +132,5 @@ def api_films() -> Response:
 @routes.get("/api/films/<int:film_id>")
 def api_film(film_id: int) -> Response:
     """Return one film as JSON."""
-    return jsonify(film_or_404(film_id))
+    film = film_or_404(film_id)
+    return jsonify(film | {"drawn": _is_drawn(film)})

@@ -1,4 +1,4 @@
-// Switch and fade the heat map; show the result of a film that waits as soon as it is there.
+// Switch and fade the heat map; show the result or the picture of a film that waits as soon as it is there.
 const heat = document.getElementById("heat");
 const show = document.getElementById("show");
 const strength = document.getElementById("strength");
@@ -19,22 +19,23 @@ function choose(event) {
 }
 
 // Nobody's typing is thrown away: who is at it gets a link instead.
-function showResult() {
+function showNews() {
   const code = document.getElementById("code");
   if (code.value || document.activeElement === code) document.getElementById("news").hidden = false;
   else location.reload();
 }
 
-async function lookForResult() {
+// To ask for a film whose picture is not drawn is to have it drawn before all else.
+async function lookForNews() {
   try {
     const answer = await fetch(waiting.dataset.wait, { cache: "no-store" });
     const film = await answer.json();
     heard("film", answer.ok);
-    if (film.state === "read" || film.state === "refused") return showResult();
+    if (film[waiting.dataset.for]) return showNews();
   } catch {
     heard("film", false);
   }
-  setTimeout(lookForResult, document.hidden ? 5000 : 500);
+  setTimeout(lookForNews, document.hidden ? 5000 : 500);
 }
 
 if (heat) {
@@ -42,5 +43,4 @@ if (heat) {
   show.addEventListener("change", () => { heat.hidden = !show.checked; });
   strength.addEventListener("input", () => { heat.style.opacity = strength.value / 100; });
 }
-if (waiting) lookForResult();
-if (document.querySelector("[data-reload]")) setTimeout(() => location.reload(), 1000);
+if (waiting) lookForNews();

@@ -27,6 +27,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -39,8 +40,6 @@ from cxrbox.reading import open_reader
 from cxrbox.settings import Settings
 from cxrbundle.phantom import draw_phantom
 from cxrbundle.preprocess import to_input
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "slow"))
 
@@ -64,6 +63,7 @@ PAGES, PAGE_SECONDS, NOTICE_SECONDS = 20, 0.8, 3.0
 FINISHED_ROW = re.compile(rb'id="film-(\d+)" class="(?:read|refused)"')
 COLD_STARTS = 5
 ONCE = "MiB at the end, shared pages counted once"
+PNG_HEADER = 33  # bytes of the signature and the first chunk
 PAPER_SIDE, PAPER_WARM_UP = 224, 3
 
 
@@ -77,15 +77,20 @@ def draw_films(folder: Path, films: int) -> list[Path]:
 
 
 def copy_real_films(folder: Path, films: int) -> list[Path]:
-    """Write real films, each time with another comment, so that the box takes them for others; return their paths."""
+    """Copy real films, each time with another comment, so that the box takes them for others; return their paths."""
     folder.mkdir()
-    originals = [Image.open(path) for path in sorted(REAL_FILMS.glob("*.png"))]
+    originals = [path.read_bytes() for path in sorted(REAL_FILMS.glob("*.png"))]
     paths = [folder / f"{number:05}.png" for number in range(films)]
     for number, path in enumerate(paths):
-        comment = PngInfo()
-        comment.add_text("Comment", str(number))
-        originals[number % len(originals)].save(path, pnginfo=comment)
+        path.write_bytes(comment(originals[number % len(originals)], str(number)))
     return paths
+
+
+def comment(png: bytes, text: str) -> bytes:
+    """Return a PNG with a comment (PNG 11.3.3.2) behind its header; all else stays as it was written."""
+    chunk = b"tEXtComment\0" + text.encode()
+    length, crc = len(chunk) - len(b"tEXt"), zlib.crc32(chunk)
+    return png[:PNG_HEADER] + length.to_bytes(4) + chunk + crc.to_bytes(4) + png[PNG_HEADER:]
 
 
 def read_bare(paths: Sequence[Path], together, seconds) -> None:

@@ -7,7 +7,6 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +16,12 @@ from cxrbox.errors import RefusedError
 from cxrbox.names import printable_name
 from cxrbox.refusals import refuse
 from cxrbox.store import Store
-from cxrbox.taking import SNIFFED, copied, keep
+from cxrbox.taking import SNIFFED, Copies, Copy
 
 log = logging.getLogger(__name__)
 # Where the kernel vouches that nobody writes a film, so many seconds of rest do: a writer may open it for each piece.
 VOUCHED_SECONDS = 0.2
-# Films that are copied side by side: they share the waits for the disk, most of the time on a memory card.
+# Films that are taken in together: they share the waits for the disk. The first ones are read while more come.
 MOST_TOGETHER = 8
 # But no more bytes than this: a slow stick gets on, and the systemd watchdog sees it.
 BYTES_TOGETHER = 64 << 20
@@ -58,8 +57,8 @@ class Entry:
     refusal: RefusedError | None
 
 
-# The SHA-256 of what was copied, or why an entry is refused; an OSError, or None, where it is to be tried again.
-Outcome = str | RefusedError | OSError | None
+# What was copied, or why an entry is refused; an OSError, or None, where it is to be tried again.
+Outcome = Copy | RefusedError | OSError | None
 
 
 class Intake:
@@ -94,7 +93,6 @@ class Intake:
         self._pending: dict[str, tuple[str, float]] = {}
         self._unlisted = False
         self._trouble: int | None = None
-        self._copying = ThreadPoolExecutor(MOST_TOGETHER, "copying")
 
     @property
     def settled(self) -> bool:
@@ -135,22 +133,32 @@ class Intake:
     def _take(self, entries: list[Entry]) -> int:
         """Take entries in, and queue them in one step; return how many were, what is to be tried again left out."""
         outcomes = []
-        for outcome in self._copying.map(self._outcome, entries):
-            outcomes.append(outcome)
-            self._took()
+        with Copies(self.store, self.source) as copies:
+            for entry in entries:
+                outcomes.append(self._outcome(entry, copies))
+                self._took()
+            outcomes = self._keep(copies, outcomes)
         with self.store.together():
             taken = [entry for entry, outcome in zip(entries, outcomes, strict=True) if self._enter(entry, outcome)]
         self._seen |= {entry.name: entry.signature for entry in taken}
         return len(taken)
 
-    def _outcome(self, entry: Entry) -> Outcome:
-        """Copy an entry into the store, where it is a film that is completely there."""
+    def _outcome(self, entry: Entry, copies: Copies) -> Outcome:
+        """Copy an entry, where it is a film that is completely there."""
         if entry.refusal:
             return entry.refusal
         try:
-            return self._copy(entry)
+            return self._copy(entry, copies)
         except (RefusedError, OSError) as err:
             return err
+
+    def _keep(self, copies: Copies, outcomes: list[Outcome]) -> list[Outcome]:
+        """Put what was copied among the originals; return what became of the entries then."""
+        try:
+            copies.keep([outcome for outcome in outcomes if isinstance(outcome, Copy)])
+        except OSError as err:
+            return [err if isinstance(outcome, Copy) else outcome for outcome in outcomes]
+        return outcomes
 
     def _enter(self, entry: Entry, outcome: Outcome) -> bool:
         """Queue what was copied and list what was refused; return False where it is to be tried again."""
@@ -158,9 +166,9 @@ class Intake:
         if isinstance(outcome, RefusedError) and not (outcome.code == "vanished" and self.source == "stick"):
             self.store.add_refused(entry.name, entry.signature, entry.size, outcome, self.source)
             return True
-        if isinstance(outcome, str):
+        if isinstance(outcome, Copy):
             self._trouble = None
-            self.store.add_film(entry.name, entry.signature, outcome, entry.size, self.source)
+            self.store.add_film(entry.name, entry.signature, outcome.sha256, entry.size, self.source)
             return True
         # A pulled stick or a full disk: the entry stays pending, so that it is taken in when that is over.
         # A thousand films on a full disk are one trouble, and one line in the log.
@@ -170,17 +178,14 @@ class Intake:
             self._trouble = outcome.errno
         return False
 
-    def _copy(self, entry: Entry) -> str | None:
-        """Copy a film into the store while hashing it; return its SHA-256, None where it is being written."""
+    def _copy(self, entry: Entry, copies: Copies) -> Copy | None:
+        """Copy a film while hashing it; None where it is being written."""
         with _open_film(entry.path) as film:
             if _being_written(film):
                 return None
             tell_kind(film.peek(SNIFFED)[:SNIFFED])
-            with copied(self.store, film, self.source) as copy:
-                if self._signature(os.fstat(film.fileno())) != entry.signature:
-                    return None
-                keep(self.store, copy)
-        return copy.sha256
+            copy = copies.copy(film)
+            return copy if self._signature(os.fstat(film.fileno())) == entry.signature else None
 
     def _new_entries(self) -> Iterator[Entry]:
         """Yield what was not taken in yet from the folder and its sub-folders, but hidden names, in order of name.

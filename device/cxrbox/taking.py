@@ -1,11 +1,11 @@
 """Taking a film in: what intake, the page and the camera share. Bytes are hashed and kept; nobody decodes them here."""
 
+import ctypes
 import hashlib
 import io
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,14 +15,16 @@ from cxrbox.decoding.reading import check_kind
 from cxrbox.decoding.sniff import tell_kind
 from cxrbox.store import Store
 
-CHUNK = 1 << 18
+CHUNK = 1 << 20
 # Bytes that tell what a file is; what is no film is not kept.
 SNIFFED = 4096
+# Python has no syncfs(2) of its own.
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A complete copy of a film in `incoming`, safe on the disk; it is gone again unless it is kept.
+    """A complete copy of a film in `incoming`; it is gone again unless it is kept.
 
     Attributes
     ----------
@@ -54,40 +56,80 @@ class Taken:
     new: bool
 
 
-@contextmanager
-def copied(store: Store, film: BinaryIO, source: str) -> Iterator[Copy]:
-    """Copy an open film into `incoming` while hashing it; whatever happens then, nothing half stays.
+class Copies:
+    """Films on their way into the store: copied one after the other, and kept together.
+
+    They wait for the disk twice, however many they are. A wait for each film is most of the time on a memory card, and
+    a third of the processor's on any disk. At the end nothing half stays: what was not kept is gone.
 
     Parameters
     ----------
     store : Store
-    film : binary file
-        Read from where it stands to its end.
     source : str
         "folder", "stick", "upload" or "camera".
+    """
+
+    def __init__(self, store: Store, source: str):
+        self._store, self._source = store, source
+        self._loose: set[Path] = set()
+
+    def __enter__(self) -> "Copies":
+        # Open before anything is written: the kernel then tells of every write that fails until it is closed.
+        self._folder = os.open(self._store.incoming, os.O_RDONLY | os.O_DIRECTORY)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._folder)
+        for path in self._loose:
+            path.unlink(missing_ok=True)
+
+    def copy(self, film: BinaryIO) -> Copy:
+        """Copy an open film into `incoming`, from where it stands to its end, while hashing it.
+
+        Raises
+        ------
+        OSError
+            If the film cannot be read or the state folder cannot be written; nothing of it stays.
+        """
+        path = self._store.incoming / f"{self._source}-{uuid.uuid4().hex}"
+        try:
+            copy = Copy(path, *_copy_and_hash(film, path))
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        self._loose.add(path)
+        return copy
+
+    def keep(self, copies: Sequence[Copy]) -> None:
+        """Move copies to their places among the originals; then they are safe on the disk.
+
+        Raises
+        ------
+        OSError
+            If the state folder cannot be written; all of them are then to be copied again.
+        """
+        if not copies:
+            return
+        # An original may be there already: what takes its place must be complete first.
+        wait_for_disk(self._folder)
+        for copy in copies:
+            target = self._store.original_path(copy.sha256)
+            target.parent.mkdir(exist_ok=True)
+            copy.path.replace(target)
+            self._loose.discard(copy.path)
+        wait_for_disk(self._folder)
+
+
+def wait_for_disk(folder: int) -> None:
+    """Wait until all that was written to the file system of an open folder is safe (syncfs(2)).
 
     Raises
     ------
     OSError
-        If the film cannot be read or the state folder cannot be written.
+        If something that was written since the folder was opened cannot be.
     """
-    path = store.incoming / f"{source}-{uuid.uuid4().hex}"
-    try:
-        yield Copy(path, *_copy_and_hash(film, path))
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def keep(store: Store, copy: Copy) -> None:
-    """Move a copy to its place among the originals and make the move itself durable."""
-    target = store.original_path(copy.sha256)
-    target.parent.mkdir(exist_ok=True)
-    copy.path.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    if LIBC.syncfs(folder):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def take_film(store: Store, film: BinaryIO, name: str, source: str) -> Taken:
@@ -109,11 +151,12 @@ def take_film(store: Store, film: BinaryIO, name: str, source: str) -> Taken:
     OSError
         If the state folder cannot be written; nothing is kept.
     """
-    with copied(store, film, source) as copy:
+    with Copies(store, source) as copies:
+        copy = copies.copy(film)
         check_kind(copy.path.stat())
         with copy.path.open("rb") as content:
             tell_kind(content.read(SNIFFED))
-        keep(store, copy)
+        copies.keep([copy])
     return Taken(copy.sha256, store.add_film(name, f"{source}:{copy.sha256}", copy.sha256, copy.size, source))
 
 
@@ -130,12 +173,13 @@ def clear_leftovers(store: Store, source: str) -> None:
 
 
 def _copy_and_hash(film: BinaryIO, target: Path) -> tuple[str, int]:
-    """Copy an open film; return the SHA-256 and the size of what was copied, once it is safe on the disk."""
+    """Copy an open film; return the SHA-256 and the size of what was copied."""
     digest = hashlib.sha256()
-    with target.open("xb") as copy:
+    with target.open("xb", buffering=0) as copy:
         while chunk := film.read(CHUNK):
             digest.update(chunk)
-            copy.write(chunk)
-        copy.flush()
-        os.fsync(copy.fileno())
+            # Near the end of a disk a write may take a part only; the next one says why.
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[copy.write(rest) :]
         return digest.hexdigest(), copy.tell()

@@ -5,10 +5,10 @@ import os
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
+from cxrbox import taking
 from cxrbox.intake import MOST_TOGETHER, Entry, Intake
 from cxrbox.settings import Settings
 from cxrbox.sources import run_intake
@@ -162,36 +162,63 @@ def test_a_medium_that_fails_leaves_the_films_waiting_and_is_logged_once(intake,
     assert intake.look() == 2
 
 
+def watch_disk(intake, monkeypatch) -> list[tuple[int, int]]:
+    """Return where is noted, at every wait for the disk, how many films are copied and how many are kept by then."""
+    waits, wait = [], taking.wait_for_disk
+
+    def note(folder: int) -> None:
+        kept = [path for path in intake.store.originals.rglob("*") if path.is_file()]
+        waits.append((len(list(intake.store.incoming.iterdir())), len(kept)))
+        wait(folder)
+
+    monkeypatch.setattr(taking, "wait_for_disk", note)
+    return waits
+
+
 def test_films_that_come_together_wait_for_the_disk_together(intake, phantom_png, monkeypatch):
-    """A memory card takes long for each wait, and no longer for eight at once."""
-    together, fsync = threading.Barrier(MOST_TOGETHER, timeout=30), os.fsync
-
-    def wait(file: int) -> None:
-        together.wait()
-        fsync(file)
-
-    monkeypatch.setattr("cxrbox.taking.os.fsync", wait)
+    """A memory card takes long for each wait; and what takes a place among the originals is safe before."""
+    waits = watch_disk(intake, monkeypatch)
     paths = [phantom_png(seed, intake.folder) for seed in range(MOST_TOGETHER)]
     assert intake.look() == MOST_TOGETHER
+    assert waits == [(MOST_TOGETHER, 0), (0, MOST_TOGETHER)]
     queued = [film["name"] for film in reversed(intake.store.list_films(100))]
     assert queued == sorted(path.name for path in paths)
 
 
 def test_films_that_are_large_together_are_taken_one_after_the_other(intake, phantom_png, monkeypatch):
     monkeypatch.setattr("cxrbox.intake.BYTES_TOGETHER", 1)
-    beside = threading.Semaphore(1)
-
-    def copy(*arguments):
-        assert beside.acquire(blocking=False)
-        try:
-            return _copy_and_hash(*arguments)
-        finally:
-            beside.release()
-
-    monkeypatch.setattr("cxrbox.taking._copy_and_hash", copy)
+    waits = watch_disk(intake, monkeypatch)
     for seed in range(3):
         phantom_png(seed, intake.folder)
     assert intake.look() == 3
+    assert waits == [(1, 0), (0, 1), (1, 1), (0, 2), (1, 2), (0, 3)]
+
+
+def test_a_disk_that_fails_at_the_last_moment_keeps_nothing_half_and_the_films_waiting(
+    intake, phantom_png, monkeypatch, caplog
+):
+    """A disk that fails has no stand-in but the call itself."""
+    for seed in range(2):
+        phantom_png(seed, intake.folder)
+    (intake.folder / "notes.txt").write_text("to do")
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(taking, "wait_for_disk", fail)
+        assert intake.look() == 1
+    assert names(intake) == ["notes.txt"] and not list(intake.store.incoming.iterdir())
+    assert caplog.messages == ["a file could not be taken in and is tried again: Input/output error"]
+    assert intake.look() == 2
+
+
+def test_the_kernel_is_asked_to_write_all_that_waits(tmp_path):
+    folder = os.open(tmp_path, os.O_RDONLY)
+    taking.wait_for_disk(folder)
+    os.close(folder)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        taking.wait_for_disk(folder)
 
 
 def test_a_film_that_cannot_be_copied_keeps_none_beside_it_waiting(intake, phantom_png, monkeypatch):

@@ -7,7 +7,7 @@ import subprocess
 import cv2
 import pytest
 from cxrbox.store import Store
-from cxrbox.taking import clear_leftovers, copied, take_film, take_still
+from cxrbox.taking import Copies, clear_leftovers, take_film, take_still
 from cxrbundle.phantom import draw_phantom
 from page_browser import PHONE, LonePage, open_page, post_files
 from playwright.sync_api import expect
@@ -192,7 +192,8 @@ def test_a_copy_that_is_not_kept_is_gone_and_each_part_clears_up_after_itself(tm
     store = Store(tmp_path / "state")
     path = tmp_path / "film.png"
     path.write_bytes(film(11))
-    with path.open("rb") as content, copied(store, content, "upload") as copy:
+    with path.open("rb") as content, Copies(store, "upload") as copies:
+        copy = copies.copy(content)
         assert copy.path.read_bytes() == film(11) and copy.size == len(film(11))
     assert not list(store.incoming.iterdir())
     for name in ("upload-1", "folder-1"):

@@ -2,7 +2,6 @@
 
 import queue
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,6 +45,7 @@ class Filing:
 
     def __init__(self, state: Path):
         self._waiting: queue.Queue[Outcome | None] = queue.Queue(MOST_WAITING)
+        self._hurry = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._work, args=(state,), name="filing", daemon=True)
         self._thread.start()
@@ -53,7 +53,7 @@ class Filing:
     def put(self, outcome: Outcome) -> None:
         """Hand an outcome over; waits while too many wait, and raises what has stopped the filing."""
         self.check()
-        self._waiting.put(outcome)
+        self._put(outcome)
 
     def wait(self) -> None:
         """Return once all that was handed over is filed; raise what has stopped the filing."""
@@ -67,9 +67,14 @@ class Filing:
 
     def close(self) -> None:
         """File what waits, and end."""
-        self._waiting.put(None)
+        self._put(None)
         self._thread.join()
         self.check()
+
+    def _put(self, outcome: Outcome | None) -> None:
+        if outcome is None or not outcome.others_follow or self._waiting.qsize() >= MOST_WAITING - 1:
+            self._hurry.set()
+        self._waiting.put(outcome)
 
     def _work(self, state: Path) -> None:
         store = Store(state)
@@ -88,13 +93,17 @@ class Filing:
                 return
 
     def _next(self) -> list[Outcome | None]:
-        """Wait for an outcome and return it with all others that wait or follow within a moment."""
+        """Wait for an outcome and return it with all others that wait or follow within a moment.
+
+        The moment is waited for at once: who wakes with each film takes the processor from those who read.
+        """
         batch = [self._waiting.get()]
-        deadline = time.monotonic() + LINGER_SECONDS
+        if batch[0] and batch[0].others_follow:
+            self._hurry.wait(LINGER_SECONDS)
+        self._hurry.clear()
         with suppress(queue.Empty):
             while len(batch) < MOST_WAITING:
-                lingers = batch[-1] is not None and batch[-1].others_follow
-                batch.append(self._waiting.get(timeout=max(0.0, deadline - time.monotonic()) if lingers else 0.0))
+                batch.append(self._waiting.get_nowait())
         return batch
 
 

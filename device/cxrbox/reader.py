@@ -2,7 +2,6 @@
 
 import ctypes
 import resource
-import time
 from collections.abc import Callable
 
 from cxrbundle.errors import BundleError
@@ -36,7 +35,7 @@ def run_reader(settings: Settings, stopped: Callable[[], bool]) -> None:
     try:
         while not stopped():
             if not desk.work():
-                time.sleep(IDLE_SECONDS)
+                store.wait_for_news(IDLE_SECONDS)
             watchdog.saw("desk")
         desk.close()
     finally:

@@ -1,6 +1,7 @@
 """The state folder and the connection to its database."""
 
 import sqlite3
+import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from cxrbox.store.migrate import FIRST_VERSION, SCHEMA_VERSION, change, migrate,
 DATABASE = "box.sqlite"
 # Another part of the box may hold the file for so long (seconds) before an error is raised.
 BUSY_SECONDS = 20.0
+# How soon a part that waits for work sees that there is some.
+NEWS_SECONDS = 0.02
 # What a film that changes is given, so that the live list sees it.
 NEXT_VERSION = "(SELECT coalesce(max(changed), 0) + 1 FROM films)"
 
@@ -39,6 +42,7 @@ class Database:
         except OSError as err:
             raise _unusable(state, err) from err
         self._db = connect(state)
+        self._seen = 0
         version = schema_version(self._db)
         # Asked before the file is locked: the page opens it for every request.
         if version < SCHEMA_VERSION:
@@ -69,6 +73,17 @@ class Database:
     def version(self) -> int:
         """Return a number that grows with every change of any film."""
         return self._db.execute("SELECT coalesce(max(changed), 0) FROM films").fetchone()[0]
+
+    def wait_for_news(self, seconds: float) -> None:
+        """Wait until another connection has changed something since this was asked last, or some seconds long."""
+        until = time.monotonic() + seconds
+        while not self._has_news() and time.monotonic() < until:
+            time.sleep(NEWS_SECONDS)
+
+    def _has_news(self) -> bool:
+        """Return whether another connection has changed something since this was asked last; it costs no query."""
+        last, self._seen = self._seen, self._db.execute("PRAGMA data_version").fetchone()[0]
+        return self._seen != last
 
     def together(self) -> AbstractContextManager[None]:
         """Make several changes one: all of them are kept or none, and the disk is waited for once."""

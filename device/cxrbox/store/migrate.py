@@ -35,16 +35,6 @@ def migrate(db: sqlite3.Connection, to: int) -> None:
 
 
 @contextmanager
-def fleeting(db: sqlite3.Connection) -> Iterator[None]:
-    """Let changes be seen at once without waiting for the disk: a power cut that follows may take them back."""
-    db.execute("PRAGMA synchronous = NORMAL")
-    try:
-        yield
-    finally:
-        db.execute("PRAGMA synchronous = FULL")
-
-
-@contextmanager
 def change(db: sqlite3.Connection) -> Iterator[None]:
     """Run a change as one transaction: all of it is kept or nothing."""
     db.execute("BEGIN IMMEDIATE")

@@ -4,12 +4,12 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from cxrbox.errors import RefusedError
 from cxrbox.refusals import refuse
-from cxrbox.store.database import NEXT_VERSION, Database
+from cxrbox.store.database import NEXT_VERSION, Database, connect
 from cxrbox.store.entries import enter, enter_identity, enter_outcome, now
-from cxrbox.store.migrate import fleeting
 
 # A film on which the reader died so often is refused, or it would stop the queue for good.
 MOST_CRASHES = 2
@@ -78,15 +78,27 @@ class ReaderSide(Database):
         The disk is not waited for: a power cut would put the film back into the queue in any case. One statement is a
         change of its own.
         """
-        with fleeting(self._db):
-            taken = self._db.execute(
-                f"UPDATE films SET state = 'reading', started_at = ?, changed = {NEXT_VERSION} WHERE id ="
-                " coalesce((SELECT id FROM films WHERE state = 'queued' AND id = ?),"
-                " (SELECT id FROM films WHERE state = 'queued' ORDER BY id LIMIT 1))"
-                f" RETURNING {FILM}",
-                (now(), first),
-            ).fetchall()
+        taken = self._fleeting.execute(
+            f"UPDATE films SET state = 'reading', started_at = ?, changed = {NEXT_VERSION} WHERE id ="
+            " coalesce((SELECT id FROM films WHERE state = 'queued' AND id = ?),"
+            " (SELECT id FROM films WHERE state = 'queued' ORDER BY id LIMIT 1))"
+            f" RETURNING {FILM}",
+            (now(), first),
+        ).fetchall()
         return _queued(taken[0]) if taken else None
+
+    @cached_property
+    def _fleeting(self) -> sqlite3.Connection:
+        """A connection whose changes are seen at once, but a power cut that follows may take them back."""
+        db = connect(self.state)
+        db.execute("PRAGMA synchronous = NORMAL")
+        return db
+
+    def close(self) -> None:
+        """Close the connections."""
+        if "_fleeting" in vars(self):
+            self._fleeting.close()
+        super().close()
 
     def upcoming(self, most: int) -> list[QueuedFilm]:
         """Return the films that will be taken next, in order; they stay in the queue."""

@@ -1,10 +1,8 @@
 """Films of every kind that is read: they come out whole, bone bright, and as their header says."""
 
 import csv
-import io
 import threading
 import warnings
-import zlib
 from pathlib import Path
 
 import cv2
@@ -14,7 +12,6 @@ import pydicom
 import pytest
 from cxrbox.decoding.colour import tint_spread
 from cxrbox.decoding.film import decode_film
-from cxrbox.decoding.integrity import whole_png
 from cxrbox.decoding.limits import distrust
 from cxrbox.errors import RefusedError
 from cxrbundle.phantom import draw_phantom
@@ -97,28 +94,6 @@ def test_grey_pictures_come_out_as_they_are(tmp_path, suffix, kind, steps):
     film = decode_film(tmp_path / "film.dcm")
     assert (film.format, film.source, film.view) == (kind, "picture", None)
     assert_close(film.grey, FILM, steps)
-
-
-def test_a_png_in_many_chunks_is_handed_over_in_one_and_shows_the_same(tmp_path):
-    film = np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)
-    cv2.imwrite(str(tmp_path / "film.png"), film)
-    content = (tmp_path / "film.png").read_bytes()
-    whole = whole_png(content)
-    assert content.count(b"IDAT") > 1 and whole.count(b"IDAT") == 1
-    assert (np.asarray(Image.open(io.BytesIO(whole))) == film).all()
-    assert (decode_film(tmp_path / "film.png").grey == film).all()
-    assert whole_png(whole) == whole
-
-
-def test_the_picture_of_a_png_is_not_put_together_from_places_that_lie_apart():
-    """PNG 5.6: its chunks follow each other; what lies between them was put there."""
-    film = np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)
-    content = cv2.imencode(".png", film)[1].tobytes()
-    second = content.index(b"IDAT", content.index(b"IDAT") + 4) - 4
-    text = b"tEXt" + b"Comment\0between"
-    between = (len(text) - 4).to_bytes(4) + text + zlib.crc32(text).to_bytes(4)
-    apart = content[:second] + between + content[second:]
-    assert whole_png(apart) == apart
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "CMYK", "1", "YCbCr"])

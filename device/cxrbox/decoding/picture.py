@@ -6,9 +6,10 @@ import numpy as np
 from PIL import Image, ImageOps, TiffImagePlugin
 
 from cxrbox.decoding.colour import check_colour, is_tinted
-from cxrbox.decoding.integrity import check_jpeg, whole_png
+from cxrbox.decoding.integrity import check_jpeg
 from cxrbox.decoding.levels import level_deep
 from cxrbox.decoding.limits import check_size, distrust
+from cxrbox.decoding.png import prepare_png
 from cxrbox.refusals import refuse
 
 GREY = {"1", "L", "LA", "La"}
@@ -43,7 +44,7 @@ def decode_picture(content: bytes, kind: str) -> tuple[np.ndarray, np.ndarray | 
         If it is too large, too small, not whole, in strong colours, or has several frames.
     """
     if kind == "png":
-        content = whole_png(content)
+        content = prepare_png(content)
     image = _open(content, kind)
     check_size(*image.size)
     # The second picture of a phone's JPEG is a depth map or a gain map; the first one is the photo.

@@ -72,6 +72,7 @@ class Copies:
     def __init__(self, store: Store, source: str):
         self._store, self._source = store, source
         self._loose: set[Path] = set()
+        self._buffer = memoryview(bytearray(CHUNK))
 
     def __enter__(self) -> "Copies":
         # Open before anything is written: the kernel then tells of every write that fails until it is closed.
@@ -93,7 +94,7 @@ class Copies:
         """
         path = self._store.incoming / f"{self._source}-{uuid.uuid4().hex}"
         try:
-            copy = Copy(path, *_copy_and_hash(film, path))
+            copy = Copy(path, *_copy_and_hash(film, path, self._buffer))
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -172,14 +173,14 @@ def clear_leftovers(store: Store, source: str) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _copy_and_hash(film: BinaryIO, target: Path) -> tuple[str, int]:
-    """Copy an open film; return the SHA-256 and the size of what was copied."""
+def _copy_and_hash(film: BinaryIO, target: Path, buffer: memoryview) -> tuple[str, int]:
+    """Copy an open film piece by piece; return the SHA-256 and the size of what was copied."""
     digest = hashlib.sha256()
     with target.open("xb", buffering=0) as copy:
-        while chunk := film.read(CHUNK):
-            digest.update(chunk)
+        while size := film.readinto(buffer):
+            rest = buffer[:size]
+            digest.update(rest)
             # Near the end of a disk a write may take a part only; the next one says why.
-            rest = memoryview(chunk)
             while rest:
                 rest = rest[copy.write(rest) :]
         return digest.hexdigest(), copy.tell()

@@ -226,10 +226,10 @@ def test_a_film_that_cannot_be_copied_keeps_none_beside_it_waiting(intake, phant
         phantom_png(seed, intake.folder)
     (intake.folder / "notes.txt").write_text("to do")
 
-    def fail_one(film, target):
+    def fail_one(film, *where):
         if film.name.endswith("1.png"):
             raise OSError(errno.EIO, "Input/output error")
-        return _copy_and_hash(film, target)
+        return _copy_and_hash(film, *where)
 
     with monkeypatch.context() as broken:
         broken.setattr("cxrbox.taking._copy_and_hash", fail_one)

@@ -29,10 +29,11 @@ class IntakeSide(Database):
             "folder", "stick", "upload" or "camera".
         """
         with self._change():
-            known = self._db.execute("SELECT id FROM films WHERE sha256 = ?", (sha256,)).fetchone()
+            known = self._db.execute("SELECT id, original_at FROM films WHERE sha256 = ?", (sha256,)).fetchone()
             film = known["id"] if known else self._insert(path, sha256, size, "queued", source)
-            # An original that retention had removed is back.
-            self._db.execute("UPDATE films SET original_at = ? WHERE id = ? AND original_at IS NULL", (now(), film))
+            if known and known["original_at"] is None:
+                # Retention had removed it, and it is back.
+                self._db.execute("UPDATE films SET original_at = ? WHERE id = ?", (now(), film))
             self._see(path, signature, film)
         return known is None
 
@@ -48,10 +49,12 @@ class IntakeSide(Database):
             self._see(path, signature, film)
 
     def _insert(self, name: str, sha256: str | None, size: int, state: str, source: str) -> int:
+        """List what came in; return its number. Where it has a content, that is kept from now on."""
+        at = now()
         return self._db.execute(
-            "INSERT INTO films (sha256, name, bytes, received_at, state, source, changed)"
-            f" VALUES (?, ?, ?, ?, ?, ?, {NEXT_VERSION})",
-            (sha256, name, size, now(), state, source),
+            "INSERT INTO films (sha256, name, bytes, received_at, original_at, state, source, changed)"
+            f" VALUES (?, ?, ?, ?, ?, ?, ?, {NEXT_VERSION})",
+            (sha256, name, size, at, at if sha256 else None, state, source),
         ).lastrowid
 
     def _see(self, path: str, signature: str, film: int) -> None:

@@ -116,7 +116,7 @@ class Desk:
     def _read(self, film: QueuedFilm) -> Result | Refusal:
         """Read a film; while others wait, its picture does as well."""
         outcome = self._read_whole(film)
-        return outcome.without_pictures() if isinstance(outcome, Result) and self._ahead.crowded else outcome
+        return outcome.small() if isinstance(outcome, Result) and self._ahead.crowded else outcome
 
     def _read_whole(self, film: QueuedFilm) -> Result | Refusal:
         return read_queued(self.reader, self.settings, film, self.store.original_path(film.sha256))

@@ -37,13 +37,13 @@ class Pictures:
     photograph: np.ndarray | None = None
 
     def draw(self, store: Store, sha256: str) -> None:
-        """Draw what there is, for the film with this content."""
+        """Draw what there is, for the film with this content, no larger than the page shows it."""
         for path, shown in (
             (store.picture_path(sha256), self.film),
             (store.photograph_path(sha256), self.photograph),
         ):
             if shown is not None:
-                draw_picture(path, shown)
+                draw_picture(path, fit_page(shown))
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,13 @@ class Result:
         """Keep it in the store; return False where the film is in hand no more."""
         return store.add_result(film.id, self.told, self.maps, self.milliseconds, self.logits, self.identity)
 
-    def without_pictures(self) -> "Result":
-        """Return it with its pictures left for later, but those of a photograph: it is searched for its film anew."""
-        return self if self.pictures.photograph is not None else replace(self, pictures=None)
+    def small(self) -> "Result":
+        """Return it for a longer wait: its pictures are drawn later, but those of a photograph, which are made small.
+
+        A photograph would have to be searched for its film anew.
+        """
+        film, photograph = self.pictures.film, self.pictures.photograph
+        return replace(self, pictures=None if photograph is None else Pictures(fit_page(film), photograph))
 
     def __str__(self) -> str:
         return f"read in {self.milliseconds:.0f} ms"
@@ -132,7 +136,7 @@ def read_queued(reader: Reader, settings: Settings, film: QueuedFilm, path: Path
     try:
         reading = reader.read_decoded(decoded, film.source, film.overridden)
     except RefusedError as refusal:
-        shown = fit_page(photograph) if refusal.code in CAPTURE_ADVICE else None
+        shown = fit_page(photograph) if refusal.code in CAPTURE_ADVICE and photograph is not None else None
         # Not the error itself: it would hold on to the film.
         return Refusal(RefusedError(refusal.code, refusal.reason), Pictures(None, shown), decoded.size)
     milliseconds = (time.perf_counter() - started) * 1000
@@ -143,7 +147,7 @@ def read_queued(reader: Reader, settings: Settings, film: QueuedFilm, path: Path
         identity=_identity(decoded, path, photograph, settings),
         milliseconds=milliseconds,
         again=reading.again,
-        pictures=Pictures(fit_page(reading.film.grey), fit_page(photograph)),
+        pictures=Pictures(reading.film.grey, None if photograph is None else fit_page(photograph)),
         size=decoded.size,
     )
 
@@ -162,10 +166,8 @@ def _identity(
     return (code, "barcode") if code else None
 
 
-def fit_page(picture: np.ndarray | None) -> np.ndarray | None:
-    """Return a film or a photograph, where there is one, no larger than the page shows it."""
-    if picture is None:
-        return None
+def fit_page(picture: np.ndarray) -> np.ndarray:
+    """Return a film or a photograph no larger than the page shows it."""
     scale = PICTURE_SIDE / max(picture.shape)
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 

@@ -17,8 +17,11 @@ from cxrbox.store import Store
 from cxrbox.taking import clear_leftovers, take_still
 
 log = logging.getLogger(__name__)
-# Looking at thousands of known films takes a moment: pause so many times that long, to leave the processor to others.
-IDLE_SHARE = 9
+# Looking at thousands of known films takes a moment: pause so many times that long, to leave the processor to others,
+# whatever the settings say; and a look that cost so little that this is less than they say is followed sooner.
+IDLE_SHARE, EASY_SHARE = 9, 99
+# No sooner than that, in seconds.
+SOONEST = 0.1
 
 
 def run_intake(settings: Settings, stopped: Callable[[], bool]) -> None:
@@ -66,7 +69,8 @@ def _look(sources: list[Intake | Sticks], pause: float) -> None:
     """Look at every source once, and pause; a film that was taken is followed by the next look at once."""
     started = time.monotonic()
     taken = sum(source.look() for source in sources)
-    time.sleep(max(pause, 0 if taken else IDLE_SHARE * (time.monotonic() - started)))
+    took = 0 if taken else time.monotonic() - started
+    time.sleep(max(IDLE_SHARE * took, min(pause, max(SOONEST, EASY_SHARE * took))))
 
 
 def open_sources(settings: Settings, store: Store, took: Callable[[], None]) -> list[Intake | Sticks]:

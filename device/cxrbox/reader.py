@@ -16,8 +16,8 @@ from cxrbox.store import Store
 IDLE_SECONDS = 0.1
 # A reader that a film ended has begun anew, and answered the golden films, within so long.
 START_SECONDS = 120.0
-# Of mallopt(3): from how many bytes on memory is taken for one purpose only, and how much of the rest stays for the next
-# film. Who gives back what a usual film takes, and takes it again, waits for the kernel to clear it: 6 % of all time.
+# Of mallopt(3): from how many bytes on memory is taken for one purpose only, and how much of the rest stays for the
+# next film. Who gives back what a usual film takes, and takes it again, has the kernel clear it: 6 % of all time.
 M_MMAP_THRESHOLD, LARGE = -3, 4 << 20
 M_TRIM_THRESHOLD, KEPT = -1, 8 << 20
 

@@ -72,7 +72,9 @@ class Filing:
         self.check()
 
     def _put(self, outcome: Outcome | None) -> None:
-        if outcome is None or not outcome.others_follow or self._waiting.qsize() >= MOST_WAITING - 1:
+        # With the one in hand and this one.
+        enough = self._waiting.qsize() + 2 >= MOST_WAITING
+        if outcome is None or not outcome.others_follow or enough:
             self._hurry.set()
         self._waiting.put(outcome)
 

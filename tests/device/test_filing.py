@@ -1,5 +1,6 @@
 import sqlite3
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -73,6 +74,19 @@ def test_what_others_follow_waits_for_them_a_moment(store, monkeypatch):
     filing.put(keeping(second))
     filing.close()
     assert seen == [["read", "read"]]
+
+
+def test_as_many_as_are_filed_together_are_filed_at_once(store, monkeypatch):
+    monkeypatch.setattr("cxrbox.filing.LINGER_SECONDS", 3600)
+    films, filing = claimed(store), Filing(store.state)
+    for film in films:
+        filing.put(replace(keeping(film), others_follow=True))
+        # The first one is in hand before others come.
+        while film == films[0] and filing._waiting.qsize():
+            time.sleep(0.001)
+    filing.wait()
+    assert states(store) == {"read"}
+    filing.close()
 
 
 def test_what_nothing_follows_is_filed_at_once(store, monkeypatch):

@@ -1,6 +1,8 @@
 """The queue and the results in a real SQLite file."""
 
 import sqlite3
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -94,6 +96,37 @@ def test_every_change_raises_the_version(store):
     store.add_refused("b.png", "1", 0, refuse("empty", "it is empty"))
     versions.append(store.version())
     assert versions == sorted(set(versions))
+
+
+def test_whoever_waits_for_news_is_woken_by_what_others_change_alone(store):
+    other, woken = Store(store.state), threading.Event()
+    store.wait_for_news(0)
+    store.add_film("own.png", "1", "aa", 10)
+    started = time.monotonic()
+    store.wait_for_news(0.2)
+    assert time.monotonic() - started >= 0.2
+
+    def wait() -> None:
+        waiting = Store(store.state)
+        waiting.wait_for_news(0)
+        begun.set()
+        waiting.wait_for_news(3600)
+        woken.set()
+
+    begun = threading.Event()
+    threading.Thread(target=wait, daemon=True).start()
+    assert begun.wait(10) and not woken.wait(0.1)
+    other.add_film("b.png", "1", "bb", 10)
+    assert woken.wait(10)
+    other.close()
+
+
+def test_a_claim_is_seen_by_others_at_once(store):
+    store.add_film("a.png", "1", "aa", 10)
+    other = Store(store.state)
+    assert store.claim().id == 1
+    assert other.film(1)["state"] == "reading" and other.claim() is None
+    other.close()
 
 
 def test_the_list_goes_back_page_by_page(store):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from cxrbundle.bundle import Bundle, build_bundle
 from cxrbundle.film_check import FilmScore
@@ -44,13 +45,13 @@ class Again:
 
     Attributes
     ----------
-    pixels : ndarray of uint8, shape (1, side, side, 3)
-        The input of the body.
+    grey : ndarray of uint8, shape (side, side)
+        Any channel of the body's input: all three show the same.
     source : str
         Whose thresholds it is held against.
     """
 
-    pixels: np.ndarray
+    grey: np.ndarray
     source: str
 
 
@@ -82,7 +83,7 @@ class Reading:
     @property
     def again(self) -> Again:
         """What is needed to read it once more."""
-        return Again(self.film.pixels, self.source)
+        return Again(self.film.pixels[0, ..., 0].copy(), self.source)
 
 
 @dataclass(frozen=True)
@@ -193,9 +194,10 @@ class Reader:
 
     def find_unstable(self, again: Again) -> list[str]:
         """Read a film as it lies and moved a little each way; return the findings whose state does not hold."""
+        film = cv2.cvtColor(again.grey, cv2.COLOR_GRAY2RGB)[np.newaxis]
         states, *others = (
             self._states(self.bundle.head(self._see(pixels, again.source)).logits, again.source)
-            for pixels in (again.pixels, *shifted(again.pixels))
+            for pixels in (film, *shifted(film))
         )
         return find_unstable(states, others)
 

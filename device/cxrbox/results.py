@@ -19,6 +19,8 @@ from cxrbox.store import QueuedFilm, Store
 
 # The page shows a film at this size at most, in pixels: enough for a screen, a tenth of the original's bytes.
 PICTURE_SIDE = 1024
+# Bytes of a film that may wait as it is until its picture is drawn, after its result; a larger one is made small first.
+MOST_HELD = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,15 @@ def read_queued(reader: Reader, settings: Settings, film: QueuedFilm, path: Path
         identity=_identity(decoded, path, photograph, settings),
         milliseconds=milliseconds,
         again=reading.again,
-        pictures=Pictures(reading.film.grey, None if photograph is None else fit_page(photograph)),
+        pictures=_pictures(reading.film.grey, photograph),
         size=decoded.size,
+    )
+
+
+def _pictures(film: np.ndarray, photograph: np.ndarray | None) -> Pictures:
+    """Return what the page shows of a film that was read; it may have to wait."""
+    return Pictures(
+        film if film.nbytes <= MOST_HELD else fit_page(film), None if photograph is None else fit_page(photograph)
     )
 
 

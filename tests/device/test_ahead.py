@@ -338,3 +338,15 @@ def test_linear_algebra_takes_no_core_from_the_films_beside_it_unless_told_to():
         command = [sys.executable, "-c", COUNT_THREADS, "selftest"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0 and done.stderr.splitlines()[-1] == threads, done.stderr
+
+
+def test_what_waits_for_its_picture_takes_little_memory(tmp_path, bundle_folder):
+    """Sixteen results may wait to be filed, whose films could be of 64 million pixels each."""
+    settings = Settings(bundle=bundle_folder)
+    reader, path = open_reader(settings), tmp_path / "film.png"
+    film = draw_phantom(1)
+    for side, held in ((2048, 2048), (3072, 1024)):
+        cv2.imwrite(str(path), cv2.resize(film, (side, side)))
+        result = read_queued(reader, settings, films(1)[0], path)
+        assert result.pictures.film.shape == (held, held)
+        assert result.small().pictures is None

@@ -66,7 +66,7 @@ def run_intake(settings: Settings, stopped: Callable[[], bool]) -> None:
 
 
 def _look(sources: list[Intake | Sticks], pause: float) -> None:
-    """Look at every source once, and pause; a film that was taken is followed by the next look at once."""
+    """Look at every source once, and pause; a film that was taken is followed by the next look soon."""
     started = time.monotonic()
     taken = sum(source.look() for source in sources)
     took = 0 if taken else time.monotonic() - started

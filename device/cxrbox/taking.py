@@ -59,8 +59,8 @@ class Taken:
 class Copies:
     """Films on their way into the store: copied one after the other, and kept together.
 
-    They wait for the disk twice, however many they are. A wait for each film is most of the time on a memory card, and
-    a third of the processor's on any disk. At the end nothing half stays: what was not kept is gone.
+    They wait for the disk twice, however many they are: a wait for each film took half of the processor's time that it
+    cost to take films in. At the end nothing half stays: what was not kept is gone.
 
     Parameters
     ----------

@@ -234,6 +234,22 @@ def test_a_program_has_a_picture_drawn_by_asking_for_the_film_or_for_the_picture
     assert lone.json(f"/api/films/{film}")["drawn"] is True and store.take_request("picture") is None
 
 
+def test_a_page_that_asks_again_and_again_leaves_one_request_and_writes_nothing_more(store):
+    watching = Store(store.state)
+
+    def written() -> int:
+        return watching._db.execute("PRAGMA data_version").fetchone()[0]
+
+    store.ask("picture", {"film": 1})
+    before = written()
+    store.ask("picture", {"film": 1})
+    assert written() == before
+    store.ask("picture", {"film": 2})
+    assert written() != before
+    watching.close()
+    assert [store.take_request("picture") for _ in range(3)] == [{"film": 1}, {"film": 2}, None]
+
+
 def test_requests_that_nobody_takes_do_not_pile_up(store):
     store.ask("picture", {"film": 1})
     store._db.execute("UPDATE requests SET at = '2026-01-01T00:00:00.000+00:00'")

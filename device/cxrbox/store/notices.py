@@ -36,15 +36,19 @@ class Notices(Database):
         rows = self._db.execute("SELECT part, at, status FROM statuses")
         return {row["part"]: json.loads(row["status"]) | {"at": row["at"]} for row in rows}
 
-    def ask(self, kind: str, request: dict[str, Any]) -> int:
-        """Leave a request for whichever part takes requests of this kind; return its number."""
+    def ask(self, kind: str, request: dict[str, Any]) -> None:
+        """Leave a request for whichever part takes requests of this kind, unless the same one waits already.
+
+        A page asks twice a second: while nobody takes requests, they neither pile up nor wear the disk.
+        """
+        text = json.dumps(request)
         with self._change():
-            # Where nobody takes them they must not pile up.
             self._forget_old(kind)
-            cursor = self._db.execute(
-                "INSERT INTO requests (kind, at, request) VALUES (?, ?, ?)", (kind, now(), json.dumps(request))
+            self._db.execute(
+                "INSERT INTO requests (kind, at, request) SELECT ?, ?, ?"
+                " WHERE NOT EXISTS (SELECT 1 FROM requests WHERE kind = ? AND request = ?)",
+                (kind, now(), text, kind, text),
             )
-        return cursor.lastrowid
 
     def take_request(self, kind: str) -> dict[str, Any] | None:
         """Take the oldest request of a kind, which nobody else gets; None where there is none of late."""

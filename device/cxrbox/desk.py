@@ -57,8 +57,9 @@ class Desk:
         self._next_look = 0.0
         # Those that an interrupted box left; results come before pictures that nobody looks at.
         self._undrawn = deque(store.without_picture())
-        # Films that cannot be drawn though nothing else was in hand; a page goes on asking for them.
-        self._undrawable: set[int] = set()
+        # Films that cannot be drawn though nothing else was in hand, their originals are damaged; the page says so.
+        self._undrawable: list[int] = []
+        store.put_status("pictures", {"undrawable": self._undrawable})
         self._filing = Filing(store.state)
         self._outcome: Outcome | None = None
         decoded_bytes = (settings.memory_mb << 20) // DECODED_SHARE
@@ -214,5 +215,6 @@ class Desk:
         if isinstance(outcome, Result):
             outcome.pictures.draw(self.store, film.sha256)
         elif not self._ahead.crowded:
-            self._undrawable.add(film.id)
+            self._undrawable.append(film.id)
+            self.store.put_status("pictures", {"undrawable": self._undrawable})
             log.warning("film %d was read before and cannot be drawn now", film.id)

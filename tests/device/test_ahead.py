@@ -278,6 +278,7 @@ def test_a_picture_that_cannot_be_drawn_is_tried_once_however_often_it_is_asked_
             pass
     desk.close()
     assert len([line for line in caplog.messages if "cannot be drawn" in line]) == 1
+    assert store.statuses()["pictures"]["undrawable"] == [film["id"]]
     assert store.take_request("picture") is None
     store.close()
 

@@ -217,8 +217,19 @@ def test_a_picture_that_comes_while_somebody_types_throws_nothing_away(lone, sto
     page.get_by_text("Say whose film it is").click()
     page.locator("#code").fill("MRN 7")
     later.rename(later.with_suffix(".jpg"))
-    expect(page.get_by_role("link", name="The picture is there: show it")).to_be_visible()
+    expect(page.get_by_role("link", name="There is news of the picture: show it")).to_be_visible()
     assert page.locator("#code").input_value() == "MRN 7"
+
+
+def test_a_picture_that_cannot_be_drawn_is_said_and_no_more_waited_for(lone, store, page):
+    film, _ = undrawn_film(store)
+    page.goto(f"{lone.url}/films/{film}")
+    expect(page.get_by_text("The picture is being drawn.")).to_be_visible()
+    assert lone.json(f"/api/films/{film}")["undrawable"] is False
+    store.put_status("pictures", {"undrawable": [film]})
+    expect(page.get_by_text("the film that was kept is damaged")).to_be_visible()
+    expect(page.get_by_text("The picture is being drawn.")).to_have_count(0)
+    assert lone.json(f"/api/films/{film}")["undrawable"] is True
 
 
 def test_a_program_has_a_picture_drawn_by_asking_for_the_film_or_for_the_picture(lone, store):

@@ -57,6 +57,7 @@ def show_film(film_id: int) -> str:
         other_names=store.other_names(film_id),
         identities=store.identities(film_id),
         drawn=_is_drawn(film),
+        undrawable=_is_undrawable(film),
         photographed=_photograph(film).exists(),
         may_override=may_override(film),
     )
@@ -78,6 +79,11 @@ def _is_drawn(film: dict) -> bool:
         with suppress(sqlite3.OperationalError):
             the_store().ask("picture", {"film": film["id"]})
     return drawn
+
+
+def _is_undrawable(film: dict) -> bool:
+    """Return whether the reader found that a film's picture cannot be drawn any more."""
+    return film["id"] in the_store().statuses().get("pictures", {}).get("undrawable", [])
 
 
 def _picture(film: dict) -> Path:
@@ -133,4 +139,4 @@ def api_films() -> Response:
 def api_film(film_id: int) -> Response:
     """Return one film as JSON."""
     film = film_or_404(film_id)
-    return jsonify(film | {"drawn": _is_drawn(film)})
+    return jsonify(film | {"drawn": _is_drawn(film), "undrawable": _is_undrawable(film)})

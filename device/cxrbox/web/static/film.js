@@ -31,7 +31,7 @@ async function lookForNews() {
     const answer = await fetch(waiting.dataset.wait, { cache: "no-store" });
     const film = await answer.json();
     heard("film", answer.ok);
-    if (film[waiting.dataset.for]) return showNews();
+    if (film[waiting.dataset.for] || film.undrawable) return showNews();
   } catch {
     heard("film", false);
   }

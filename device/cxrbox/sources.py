@@ -14,7 +14,7 @@ from cxrbox.notify import Watchdog, notify
 from cxrbox.settings import Settings
 from cxrbox.sticks import Sticks
 from cxrbox.store import Store
-from cxrbox.taking import clear_leftovers, take_still
+from cxrbox.taking import clear_leftovers, queue_forgotten, take_still
 
 log = logging.getLogger(__name__)
 # Looking at thousands of known films takes a moment: pause so many times that long, to leave the processor to others,
@@ -41,6 +41,7 @@ def run_intake(settings: Settings, stopped: Callable[[], bool]) -> None:
     store = Store(settings.state)
     for source in ("folder", "stick", "camera"):
         clear_leftovers(store, source)
+    queue_forgotten(store)
     station = open_station(settings)
     watchdog = Watchdog("films", "camera") if station else Watchdog("films")
     sources = open_sources(settings, store, partial(watchdog.saw, "films"))

@@ -3,7 +3,9 @@
 import ctypes
 import hashlib
 import io
+import logging
 import os
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +17,14 @@ from cxrbox.decoding.reading import check_kind
 from cxrbox.decoding.sniff import tell_kind
 from cxrbox.store import Store
 
+log = logging.getLogger(__name__)
 CHUNK = 1 << 20
 # Bytes that tell what a file is; what is no film is not kept.
 SNIFFED = 4096
+# An original that no film refers to for so long (seconds) was kept just before the power went, or came after the backup
+# from which the database was restored; until then whoever kept it may be about to queue it, or find it again.
+FORGOTTEN_SECONDS = 3600.0
+FORGOTTEN_NAME = "film kept before an interruption"
 # Python has no syncfs(2) of its own.
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -171,6 +178,22 @@ def clear_leftovers(store: Store, source: str) -> None:
     """Remove what a part left half copied when it was killed; each part clears up after its own sources alone."""
     for leftover in store.incoming.glob(f"{source}-*"):
         leftover.unlink(missing_ok=True)
+
+
+def queue_forgotten(store: Store) -> None:
+    """Queue the originals that no film refers to: nobody would read them, and they would never be removed."""
+    kept, oldest = store.kept(), time.time() - FORGOTTEN_SECONDS
+    for path in store.originals.glob("??/*"):
+        if path.name in kept or (found := path.stat()).st_mtime > oldest:
+            continue
+        with path.open("rb") as film:
+            sha256 = hashlib.file_digest(film, "sha256").hexdigest()
+        if sha256 != path.name:
+            path.unlink()
+            log.warning("an original that no film refers to was damaged, and is removed")
+            continue
+        store.add_film(FORGOTTEN_NAME, f"kept:{path.name}", path.name, found.st_size)
+        log.warning("an original that no film referred to is queued")
 
 
 def _copy_and_hash(film: BinaryIO, target: Path, buffer: memoryview) -> tuple[str, int]:

@@ -1,13 +1,17 @@
 """Films sent to the page: over HTTP, and from a phone."""
 
 import hashlib
+import io
 import json
+import os
 import subprocess
+import time
 
 import cv2
 import pytest
+from cxrbox.errors import RefusedError
 from cxrbox.store import Store
-from cxrbox.taking import Copies, clear_leftovers, take_film, take_still
+from cxrbox.taking import FORGOTTEN_SECONDS, Copies, clear_leftovers, queue_forgotten, take_film, take_still
 from cxrbundle.phantom import draw_phantom
 from page_browser import PHONE, LonePage, open_page, post_files
 from playwright.sync_api import expect
@@ -200,4 +204,36 @@ def test_a_copy_that_is_not_kept_is_gone_and_each_part_clears_up_after_itself(tm
         (store.incoming / name).touch()
     clear_leftovers(store, "upload")
     assert [one.name for one in store.incoming.iterdir()] == ["folder-1"]
+    store.close()
+
+
+def test_an_original_that_no_film_refers_to_is_queued_or_where_it_is_damaged_removed(tmp_path):
+    store = Store(tmp_path / "state")
+    known = take_film(store, io.BytesIO(film(1)), "known.png", "upload").sha256
+    # Killed between the two steps: kept, and not queued.
+    with Copies(store, "camera") as copies:
+        forgotten, damaged, recent = (copies.copy(io.BytesIO(film(seed))) for seed in (2, 3, 4))
+        copies.keep([forgotten, damaged, recent])
+    store.original_path(damaged.sha256).write_bytes(b"damaged")
+    long_ago = time.time() - 2 * FORGOTTEN_SECONDS
+    for sha256 in (known, forgotten.sha256, damaged.sha256):
+        os.utime(store.original_path(sha256), (long_ago, long_ago))
+    for _ in range(2):
+        queue_forgotten(store)
+    assert {one["sha256"] for one in store.all_films()} == {known, forgotten.sha256} == store.kept()
+    assert store.counts()["queued"] == 2 and store.original_path(recent.sha256).is_file()
+    assert not store.original_path(damaged.sha256).exists()
+    store.close()
+
+
+def test_an_original_that_came_back_while_it_was_removed_is_kept_like_any_other(tmp_path):
+    store = Store(tmp_path / "state")
+    taken = take_film(store, io.BytesIO(film(1)), "one.png", "upload")
+    store.add_refusal(store.claim().id, RefusedError("blank", "the film is blank"))
+    store.remove_original(1, "age")
+    path = store.original_path(taken.sha256)
+    path.write_bytes(film(1))
+    os.utime(path, (0, 0))
+    queue_forgotten(store)
+    assert store.kept() == {taken.sha256} and [one["state"] for one in store.all_films()] == ["refused"]
     store.close()

@@ -12,6 +12,10 @@ class IntakeSide(Database):
         """Return the signature of every file taken in, by its path."""
         return dict(self._db.execute("SELECT path, signature FROM sightings").fetchall())
 
+    def kept(self) -> set[str]:
+        """Return the SHA-256 of every film whose original is kept."""
+        return {sha256 for (sha256,) in self._db.execute("SELECT sha256 FROM films WHERE original_at IS NOT NULL")}
+
     def add_film(self, path: str, signature: str, sha256: str, size: int, source: str = "folder") -> bool:
         """Queue a film whose original is in place; return False where its content was already known.
 

@@ -37,6 +37,8 @@ LIES = {
     UPSIDE_DOWN: ("turned", "the film is upside down"),
     NEGATIVE: ("negative", "bone is dark in this picture"),
 }
+# What is refused by what the body saw of it.
+SEEN_BY_BODY = {"not_a_chest_film", *(code for code, _ in LIES.values())}
 
 
 @dataclass(frozen=True)

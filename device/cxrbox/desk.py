@@ -54,6 +54,8 @@ class Desk:
         self._watch = GoldenWatch(reader.prove, settings.golden_seconds)
         # At the start whoever started it is told; a body that drifts later is shown on the page.
         self._watch.check(reader.body)
+        # The last entry that nobody doubts: a body that fails the golden films may have failed any film after it.
+        self._proven = store.last_entry()
         self._next_look = 0.0
         # Those that an interrupted box left; results come before pictures that nobody looks at.
         self._undrawn = deque(store.without_picture())
@@ -171,14 +173,28 @@ class Desk:
         # What a body read that is found unfit now does not count.
         with self._in_time():
             self._ahead.drop()
+        self._hand_over()
+        self._filing.wait()
         try:
-            self._watch.check(self.reader.body)
+            outcome = self._watch.check(self.reader.body)
         except BackendError as err:
             if str(err) != self.unfit:
                 log.error("%s", err)
             self.unfit = str(err)
+            self._withdraw(None)
+            return
+        self.unfit = ""
+        if outcome.passed:
+            self._proven = self.store.last_entry()
         else:
-            self.unfit = ""
+            self._withdraw(outcome.backend)
+
+    def _withdraw(self, backend: str | None) -> None:
+        """Queue again what was answered, by that backend or by any, since the golden films were last passed."""
+        # A film would wait for a second look that shows what counts no more.
+        self._unshifted.clear()
+        if withdrawn := self.store.withdraw(self._proven, backend):
+            log.warning("%d films are read again: what read them failed the golden films", withdrawn)
 
     def _look_at_board(self) -> list[QueuedFilm]:
         """Tell the page how films are read, where it is time to, and return the film whose picture it waits for."""

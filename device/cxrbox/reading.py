@@ -185,12 +185,25 @@ class Reader:
         """Read a film that was decoded; see `read`."""
         photo = photograph_of(film, film_source)
         captured = None if photo is None else read_photograph(photo, override)
-        grey, side = captured.film if captured else film.grey, self.bundle.manifest.input.height
-        chest = look_at_film(grey, self.body, side, self.bundle.film_check, override)
         source = source_of(film.source, photographed=captured is not None)
-        output = self.bundle.head(self._see(chest.pixels, source, chest.features))
+        chest, output = self._look(captured.film if captured else film.grey, source, override)
         findings = self._findings(output.logits, source)
         return Reading(findings, output.maps, output.logits, source, chest, captured)
+
+    def _look(self, grey: np.ndarray, source: str, override: bool) -> tuple[ChestFilm, HeadOutput]:
+        """Look at a film, all of it on one backend: where a device is lost meanwhile, once more from the start."""
+        answered = set()
+
+        def body(pixels: np.ndarray) -> np.ndarray:
+            features = self.body(pixels)
+            answered.add(self.body.backend)
+            return features
+
+        chest = look_at_film(grey, body, self.bundle.manifest.input.height, self.bundle.film_check, override)
+        features = mean_features(body, chest.pixels, chest.features) if source == CAMERA else chest.features
+        if len(answered) > 1:
+            return self._look(grey, source, override)
+        return chest, self.bundle.head(features)
 
     def find_unstable(self, again: Again) -> list[str]:
         """Read a film as it lies and moved a little each way; return the findings whose state does not hold."""
@@ -208,12 +221,9 @@ class Reader:
         """Return the head's output for a film, uint8 (height, width), bone bright."""
         return self.bundle.head(self._see(to_input(grey, self.bundle.manifest.input.height), source))
 
-    def _see(self, pixels: np.ndarray, source: str, features: np.ndarray | None = None) -> np.ndarray:
-        """Return the features that a film is read from; FEATURES are those of the film as it is, where they are known.
-
-        A film out of a photograph is looked at in several ways.
-        """
-        features = self.body(pixels) if features is None else features
+    def _see(self, pixels: np.ndarray, source: str) -> np.ndarray:
+        """Return the features that a film is read from; one out of a photograph is looked at in several ways."""
+        features = self.body(pixels)
         return mean_features(self.body, pixels, features) if source == CAMERA else features
 
     def _findings(self, logits: np.ndarray, source: str) -> dict[str, dict]:

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from cxrbox.chest import SEEN_BY_BODY
 from cxrbox.decoding.film import DecodedFilm, decode_film
 from cxrbox.errors import RefusedError
 from cxrbox.identity import read_code
@@ -60,15 +61,18 @@ class Refusal:
         The photograph, where it may be overridden.
     size : int
         Bytes of the decoded film, 0 where it could not be decoded.
+    told : dict
+        What refused it, as `cxrbox.reading.Reader.provenance` gives it; empty where no body saw it.
     """
 
     error: RefusedError
     pictures: Pictures = Pictures()
     size: int = 0
+    told: dict = field(default_factory=dict)
 
     def keep(self, store: Store, film: QueuedFilm) -> bool:
         """Keep it in the store; return False where the film is in hand no more."""
-        return store.add_refusal(film.id, self.error)
+        return store.add_refusal(film.id, self.error, self.told)
 
     def __str__(self) -> str:
         return f"refused: {self.error.code}"
@@ -140,7 +144,8 @@ def read_queued(reader: Reader, settings: Settings, film: QueuedFilm, path: Path
     except RefusedError as refusal:
         shown = fit_page(photograph) if refusal.code in CAPTURE_ADVICE and photograph is not None else None
         # Not the error itself: it would hold on to the film.
-        return Refusal(RefusedError(refusal.code, refusal.reason), Pictures(None, shown), decoded.size)
+        told = reader.provenance() if refusal.code in SEEN_BY_BODY else {}
+        return Refusal(RefusedError(refusal.code, refusal.reason), Pictures(None, shown), decoded.size, told)
     milliseconds = (time.perf_counter() - started) * 1000
     return Result(
         told=reader.describe(reading),

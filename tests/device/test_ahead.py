@@ -224,7 +224,10 @@ def test_what_was_read_ahead_by_a_body_that_drifted_does_not_count(tmp_path, bun
         assert not desk.work()
         assert (desk.unfit, desk._ahead.first) == ("it drifted", None)
     desk.close()
-    assert [film["state"] for film in store.all_films()] == ["read"] * 2 + ["queued"] * 2
+    # Nor does what it read before it was found out.
+    assert [film["state"] for film in store.all_films()] == ["queued"] * 4
+    assert [entry.film for entry in store.ledger() if entry.kind == "withdrawal"] == [1, 2]
+    assert store.find_fault() is None
     store.close()
 
 

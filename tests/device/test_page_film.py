@@ -7,7 +7,7 @@ import pytest
 from cxrbox.store import Store
 from cxrbundle.labels import FINDINGS
 from page_browser import DESKTOP, PHONE, LonePage, open_page, post
-from page_films import lay_photograph, lay_refusal, lay_result, take
+from page_films import PROVENANCE, lay_photograph, lay_refusal, lay_result, take
 from playwright.sync_api import expect
 from running_box import free_port
 
@@ -219,6 +219,19 @@ def test_a_picture_that_comes_while_somebody_types_throws_nothing_away(lone, sto
     later.rename(later.with_suffix(".jpg"))
     expect(page.get_by_role("link", name="There is news of the picture: show it")).to_be_visible()
     assert page.locator("#code").input_value() == "MRN 7"
+
+
+def test_what_counts_no_more_is_said_while_the_film_waits_and_when_it_was_read_again(lone, store, page):
+    film = lay_result(store, take(store))
+    assert store.withdraw(store.film(film)["entry"] - 1, PROVENANCE["backend"]) == 1
+    page.goto(f"{lone.url}/films/{film}")
+    banner = page.get_by_text("What was said of this film before counts no more")
+    expect(banner).to_contain_text("It is being read again.")
+    expect(page.locator(".model")).to_have_count(0)
+    assert store.claim().id == film
+    lay_result(store, film)
+    expect(banner).to_contain_text("It was read again, as shown here.")
+    expect(page.locator("table.findings")).to_be_visible()
 
 
 def test_a_picture_that_cannot_be_drawn_is_said_and_no_more_waited_for(lone, store, page):

@@ -34,10 +34,11 @@ def entries(db: sqlite3.Connection, which: str = "1", *values: Any) -> Iterator[
         yield Entry(*row)
 
 
-def enter_outcome(db: sqlite3.Connection, film: int) -> None:
-    """Enter a film's result or refusal, as it stands in the tables now."""
+def enter_outcome(db: sqlite3.Connection, film: int, refused_by: dict[str, Any] | None = None) -> None:
+    """Enter a film's result or refusal, as it stands in the tables now, and by what it was refused."""
     row = outcome_row(db, film)
-    kind, facts = ("result", _result(row)) if row["state"] == "read" else ("refusal", {"refusal": row["refusal_code"]})
+    refusal = (refused_by or {}) | {"refusal": row["refusal_code"]}
+    kind, facts = ("result", _result(row)) if row["state"] == "read" else ("refusal", refusal)
     common = {
         "film_sha256": row["sha256"],
         "source": row["source"],

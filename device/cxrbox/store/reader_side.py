@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from cxrbox.errors import RefusedError
 from cxrbox.refusals import refuse
@@ -155,15 +156,23 @@ class ReaderSide(Database):
                 enter(self._db, "stability", film, {"unstable": unstable})
                 self._touch(film)
 
-    def add_refusal(self, film: int, refusal: RefusedError) -> bool:
-        """Take a film that cannot be read out of the queue, with the reason; return False as `add_result` does."""
-        with self._change():
-            return self._refuse(film, refusal)
+    def add_refusal(self, film: int, refusal: RefusedError, refused_by: dict[str, Any] | None = None) -> bool:
+        """Take a film that cannot be read out of the queue, with the reason; return False as `add_result` does.
 
-    def _refuse(self, film: int, refusal: RefusedError) -> bool:
+        Parameters
+        ----------
+        film : int
+        refusal : RefusedError
+        refused_by : dict, or None
+            Bundle, backend and code, where a body saw the film; they are entered.
+        """
+        with self._change():
+            return self._refuse(film, refusal, refused_by)
+
+    def _refuse(self, film: int, refusal: RefusedError, refused_by: dict[str, Any] | None = None) -> bool:
         done = self._finish(film, "refused", refusal)
         if done:
-            enter_outcome(self._db, film)
+            enter_outcome(self._db, film, refused_by)
         return done
 
     def _finish(self, film: int, state: str, refusal: RefusedError | None) -> bool:

@@ -74,12 +74,51 @@ class RecordSide(Database):
                 raise FilmError(f"film {film} was not refused or its original is not kept; send it again instead")
             facts = {"refusal": row["refusal_code"], "film_sha256": row["sha256"], "note": note[:LONGEST_NOTE]}
             enter(self._db, "override", film, facts)
-            self._db.execute(
-                "UPDATE films SET state = 'queued', overridden = 1, crashes = 0, entry = NULL, finished_at = NULL,"
-                " refusal_code = NULL, refusal_reason = NULL WHERE id = ?",
-                (film,),
-            )
-            self._touch(film)
+            self._db.execute("UPDATE films SET overridden = 1 WHERE id = ?", (film,))
+            self._requeue(film)
+
+    def withdraw(self, after: int, backend: str | None) -> int:
+        """Queue the films again that a body answered before it was found unfit; return how many.
+
+        What it said of them stays in the ledger and counts no more.
+
+        Parameters
+        ----------
+        after : int
+            The number of the last entry from before anybody could have doubted it.
+        backend : str or None
+            Whose answers count no more; None for all.
+        """
+        with self._change():
+            withdrawn = self._db.execute(
+                "SELECT id, sha256, number, json_extract(ledger.entry, '$.backend') AS backend"
+                " FROM films JOIN ledger ON number = films.entry"
+                " WHERE number > ? AND original_at IS NOT NULL AND backend = coalesce(?, backend) ORDER BY id",
+                (after, backend),
+            ).fetchall()
+            for film in withdrawn:
+                facts = {"film_sha256": film["sha256"], "outcome": film["number"], "backend": film["backend"]}
+                enter(self._db, "withdrawal", film["id"], facts)
+                self._db.execute("DELETE FROM results WHERE film_id = ?", (film["id"],))
+                self._requeue(film["id"])
+        return len(withdrawn)
+
+    def was_withdrawn(self, film: int) -> bool:
+        """Return whether something was said of a film that counts no more."""
+        return any(entries(self._db, "film_id = ? AND kind = 'withdrawal'", film))
+
+    def last_entry(self) -> int:
+        """Return the number of the ledger's last entry, 0 where it has none."""
+        return self._db.execute("SELECT coalesce(max(number), 0) FROM ledger").fetchone()[0]
+
+    def _requeue(self, film: int) -> None:
+        """Queue a finished film again."""
+        self._db.execute(
+            "UPDATE films SET state = 'queued', crashes = 0, entry = NULL, finished_at = NULL, refusal_code = NULL,"
+            " refusal_reason = NULL WHERE id = ?",
+            (film,),
+        )
+        self._touch(film)
 
     def note_bundle(self, facts: dict[str, Any]) -> bool:
         """Enter with what the box reads from now on; return False where it is what it read with before."""
@@ -116,9 +155,8 @@ class RecordSide(Database):
         return entries(self._db)
 
     def last_result(self, film: int) -> Entry | None:
-        """Return the entry of a film's last result, None where it has none."""
-        found = list(entries(self._db, "film_id = ? AND kind = 'result'", self._known(film)["id"]))
-        return found[-1] if found else None
+        """Return the entry of a film's result, None where it has none that counts."""
+        return next(entries(self._db, "number = ? AND kind = 'result'", self._known(film)["entry"]), None)
 
     def find_fault(self) -> Fault | None:
         """Return the first entry of the ledger that is wrong, or to which the rows kept beside it do not belong."""

@@ -58,6 +58,7 @@ def show_film(film_id: int) -> str:
         identities=store.identities(film_id),
         drawn=_is_drawn(film),
         undrawable=_is_undrawable(film),
+        withdrawn=store.was_withdrawn(film_id),
         photographed=_photograph(film).exists(),
         may_override=may_override(film),
     )

@@ -16,7 +16,8 @@ from cxrbox.reading import Reader, open_reader
 from cxrbox.settings import Settings
 from cxrbox.store import Store, open_store
 
-States = dict[str, str]
+# Of a film's findings; None where the film is refused.
+States = dict[str, str] | None
 
 
 def run_compare(settings: Settings, old: Path, new: Path, as_json: bool) -> int:
@@ -39,7 +40,8 @@ def _open_readers(settings: Settings, old: Path, new: Path) -> tuple[Reader, Rea
 
 def compare(store: Store, old: Reader, new: Reader) -> dict[str, Any]:
     """Return what `compare` says, for JSON."""
-    pairs = dict(_read_kept(store, old, new))
+    kept = dict(_read_kept(store, old, new))
+    pairs = {film: states for film, states in kept.items() if None not in states}
     before, after = ([film for film, states in pairs.items() if ABOVE in states[at].values()] for at in (0, 1))
     changed = {
         finding: [film for film, (was, is_now) in pairs.items() if was[finding] != is_now[finding]]
@@ -49,7 +51,11 @@ def compare(store: Store, old: Reader, new: Reader) -> dict[str, Any]:
         "old": _named(old),
         "new": _named(new),
         "films": len(pairs),
-        "not_kept": store.counts()["read"] - len(pairs),
+        "not_kept": sum(film["state"] == "read" and film["original_at"] is None for film in store.all_films()),
+        "refused": {
+            "newly": [film for film, (was, is_now) in kept.items() if was and not is_now],
+            "no_more": [film for film, (was, is_now) in kept.items() if is_now and not was],
+        },
         "referred": {
             "before": len(before),
             "after": len(after),
@@ -79,20 +85,21 @@ def _named(reader: Reader) -> dict[str, Any]:
 
 
 def _read_kept(store: Store, old: Reader, new: Reader) -> Iterator[tuple[int, tuple[States, States]]]:
-    """Yield each film whose original is kept, and the states of its findings with either bundle."""
+    """Yield each finished film whose original is kept, and the states of its findings with either bundle."""
     for film in store.all_films():
-        if film["state"] != "read" or film["original_at"] is None:
-            continue
-        path = store.original_path(film["sha256"])
-        try:
-            states = tuple(
-                {name: of["state"] for name, of in reader.read(path, film["source"]).findings.items()}
-                for reader in (old, new)
-            )
-        except RefusedError:
-            # Retention may have taken it away meanwhile.
-            continue
-        yield film["id"], states
+        path = store.original_path(film["sha256"] or "none")
+        # Retention may take it away meanwhile.
+        if film["state"] in ("read", "refused") and film["original_at"] and path.exists():
+            yield film["id"], (_states(old, film, path), _states(new, film, path))
+
+
+def _states(reader: Reader, film: dict[str, Any], path: Path) -> States:
+    """Return the states of a film's findings, read as it was: also all the same, where a person wanted that."""
+    try:
+        reading = reader.read(path, film["source"], film["overridden"])
+    except RefusedError:
+        return None
+    return {name: of["state"] for name, of in reading.findings.items()}
 
 
 def describe(report: dict[str, Any]) -> str:
@@ -110,6 +117,11 @@ def describe(report: dict[str, Any]) -> str:
         lines.append(f"{readable(name):<20}{of['changed']:>8}{of['above_before']:>14}{of['above_after']:>13}")
     if report["changed_films"]:
         lines.append(f"films that change: {', '.join(map(str, report['changed_films']))}")
+    refused = report["refused"]
+    if refused["newly"]:
+        lines.append(f"films that are read and would be refused: {', '.join(map(str, refused['newly']))}")
+    if refused["no_more"]:
+        lines.append(f"films that are refused and would be read: {', '.join(map(str, refused['no_more']))}")
     if report["not_kept"]:
         lines.append(f"{report['not_kept']} more were read, but their originals are not kept")
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """`cxrbox replay`: read a film again and compare with what the ledger says was read."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def replay(store: Store, reader: Reader, film: int) -> dict[str, Any]:
     if entry is None or entry.facts["logits"] is None:
         raise FilmError(f"film {film} has no result with logits to compare with; read it again instead")
     then = entry.facts
-    reading = _read_original(store, reader, film, then["source"])
+    reading = reader.read(_find_original(store, film), then["source"], then["overridden"])
     now = reader.describe(reading)
     same = now["bundle_sha256"] == then["bundle_sha256"]
     difference = float(np.abs(reading.logits - np.array(then["logits"])).max()) if same else None
@@ -53,15 +54,15 @@ def replay(store: Store, reader: Reader, film: int) -> dict[str, Any]:
     }
 
 
-def _read_original(store: Store, reader: Reader, film: int, source: str):
-    """Read a film from its original, once that is known to be the one of then."""
+def _find_original(store: Store, film: int) -> Path:
+    """Return where a film's original lies, once that is known to be the one of then."""
     row = store.film(film)
     if row["original_at"] is None:
         raise FilmError(f"the original of film {film} was removed, only its result is kept; send the film again")
     path = store.original_path(row["sha256"])
     if not path.is_file() or sha256_file(path) != row["sha256"]:
         raise FilmError(f"the original of film {film} is not the file that was read; look after the disk")
-    return reader.read(path, source)
+    return path
 
 
 def _states(findings: dict[str, dict]) -> dict[str, str]:

@@ -1,14 +1,17 @@
 """`cxrbox compare`: what another bundle would change on the films that are kept."""
 
+import io
 import json
 import shutil
 
+import numpy as np
 import pytest
 from cxrbox.command_compare import compare, describe
 from cxrbox.reading import make_reader, open_reader
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 from cxrbundle.labels import FINDINGS
+from spoiled_bundle import replace_file
 from stored_films import keep_phantoms, read_queue
 
 SEEDS = range(5)
@@ -122,3 +125,28 @@ def test_films_whose_originals_are_gone_are_counted_apart(reader, tmp_path):
     assert (report["films"], report["not_kept"]) == (1, 1)
     assert "1 more were read" in describe(report)
     store.close()
+
+
+def test_films_that_would_be_refused_or_no_more_be_refused_are_named(store, reader, bundle_folder, tmp_path):
+    """The new bundle's film check lets nothing pass, but what a person wants read all the same."""
+    copied, packed = shutil.copytree(bundle_folder, tmp_path / "strict"), io.BytesIO()
+    with np.load(copied / "film-check.npz") as arrays:
+        gates = np.float32([[1e6, 2e6], arrays["gates"][1]])
+        np.savez(packed, **{**arrays, "gates": gates})
+    replace_file(copied, "film-check.npz", packed.getvalue())
+    strict = make_reader(Settings(bundle=copied, threads=1, allow_unsigned=True))
+    others = Store(tmp_path / "state")
+    keep_phantoms(others, 1, 2)
+    read_queue(others, strict)
+    others.override(1, "Dr B wants it read")
+    read_queue(others, strict)
+    assert [film["state"] for film in others.all_films()] == ["read", "refused"]
+    assert compare(others, strict, strict)["films"] == 1
+    report = compare(others, strict, reader)
+    assert report["refused"] == {"newly": [], "no_more": [2]} and report["not_kept"] == 0
+    assert "films that are refused and would be read: 2" in describe(report)
+    others.close()
+    report = compare(store, reader, strict)
+    assert report["refused"] == {"newly": [film["id"] for film in store.all_films()], "no_more": []}
+    assert report["films"] == report["not_kept"] == 0
+    assert "films that are read and would be refused: 1, 2, 3, 4, 5" in describe(report)

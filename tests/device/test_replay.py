@@ -3,6 +3,8 @@
 import json
 import shutil
 
+import cv2
+import numpy as np
 import pydicom
 import pytest
 from cxrbox.command_replay import replay
@@ -105,3 +107,20 @@ def test_the_header_is_not_asked_where_the_site_does_not_want_it(store, reader, 
     keep_file(store, copy_demo_films(tmp_path / "demo")[0])
     read_queue(store, reader, Settings(dicom_identity=False))
     assert store.film(2)["identity_kind"] == "unknown"
+
+
+def test_what_was_read_at_a_persons_word_is_replayed_so(store, reader, tmp_path):
+    noise = tmp_path / "noise.png"
+    cv2.imwrite(str(noise), np.random.default_rng(1).integers(0, 256, (512, 512), np.uint8))
+    keep_file(store, noise)
+    read_queue(store, reader)
+    assert store.film(2)["state"] == "refused"
+    store.override(2, "Dr B wants it read")
+    read_queue(store, reader)
+    assert replay(store, reader, 2)["reproduced"]
+
+
+def test_what_counts_no_more_is_not_replayed(store, reader):
+    assert store.withdraw(0, None) == 1
+    with pytest.raises(FilmError, match="has no result"):
+        replay(store, reader, 1)

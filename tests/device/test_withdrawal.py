@@ -1,6 +1,5 @@
 """What a device said before it failed the golden films counts no more: the films are read again."""
 
-
 import numpy as np
 import pytest
 from cxrbox.bodies.stand_in import FAULT_FILE

@@ -80,7 +80,7 @@ def check_lungs(found: FilmCorners, hanging: Hanging) -> Fault | None:
     sides = [side for side, at_frame in zip(SIDES, found.at_frame, strict=True) if at_frame]
     if sides:
         return Fault("film_cut", f"the film runs out of the picture ({' and '.join(sides)})")
-    return Fault("lungs_cut", "a part of the lungs is missing")
+    return Fault("lungs_cut", "the lungs are not seen whole")
 
 
 def _check_place(found: FilmCorners, least_side: float) -> Fault | None:

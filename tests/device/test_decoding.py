@@ -241,6 +241,44 @@ def test_monochrome1_and_inverse_turn_over_once(tmp_path):
         assert_close(decode_film(make_dicom(tmp_path / "film", ~FILM, **elements)).grey, FILM, 0)
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize(
+    ("kind", "value", "elements"),
+    [
+        ("u2", 65535, {"PixelPaddingValue": 65535}),
+        ("u2", 0, {"PixelPaddingValue": 0}),
+        ("i2", -32768, {"PixelPaddingValue": -32768}),
+        ("i2", -2000, {"PixelPaddingValue": -1900, "PixelPaddingRangeLimit": -2100}),
+        ("u1", 255, {"PixelPaddingValue": 255}),
+    ],
+)
+def test_padding_is_black_and_sets_no_range(tmp_path, photometric, kind, value, elements):
+    deep = (FILM if kind == "u1" else DEEP).astype(kind)
+    # No grey of the film is the padding's.
+    deep = np.clip(deep, 1, 254) if kind == "u1" else deep
+    stored = deep if photometric == "MONOCHROME2" else deep.max() + deep.min() - deep
+    alone = decode_film(make_dicom(tmp_path / "alone", stored, PhotometricInterpretation=photometric)).grey
+    beside = np.full((len(stored), 30), value, kind)
+    padded = np.hstack([beside, stored, beside])
+    film = decode_film(make_dicom(tmp_path / "film", padded, PhotometricInterpretation=photometric, **elements)).grey
+    np.testing.assert_array_equal(film[:, 30:-30], alone)
+    assert film[:, :30].max() == film[:, -30:].max() == 0
+
+
+@pytest.mark.parametrize("value", ["70000", "x", "", ["1", "2"]])
+def test_padding_that_no_pixel_can_have_is_none(tmp_path, value):
+    path = make_dicom(tmp_path / "film", DEEP)
+    dataset = pydicom.dcmread(path)
+    dataset.add_new("PixelPaddingValue", "LO", value)
+    dataset.save_as(path)
+    np.testing.assert_array_equal(decode_film(path).grey, decode_film(make_dicom(tmp_path / "plain", DEEP)).grey)
+
+
+def test_a_film_that_is_padding_throughout_is_shown_by_its_values(tmp_path):
+    film = decode_film(make_dicom(tmp_path / "film", np.full((100, 120), 7, "u2"), PixelPaddingValue=7)).grey
+    assert film.max() == film.min() == 0
+
+
 def shown(path: Path) -> np.ndarray:
     """Return what pydicom makes of a film's modality and VOI transformation, 0 to 255."""
     dataset = pydicom.dcmread(path)

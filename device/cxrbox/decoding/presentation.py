@@ -28,12 +28,43 @@ def present(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
     bits = pixels.dtype.newbyteorder("=")
     index = np.ascontiguousarray(pixels, bits).view(f"u{bits.itemsize}")
     stored = np.arange(256**bits.itemsize, dtype=index.dtype).view(bits)
-    counts = count_values(index)
+    counts, padding = count_values(index), find_padding(stored, dataset)
+    if counts[~padding].any():
+        counts[padding] = 0
     values = _modality_values(stored, dataset)
     greys = _voi_greys(values, dataset)
     if greys is None or not _shows_film(greys, counts):
         greys = _plain_greys(values, stored, counts, dataset)
-    return look_up(255 - greys if _is_inverse(dataset) else greys, index)
+    greys = 255 - greys if _is_inverse(dataset) else greys
+    return look_up(np.where(padding, 0, greys), index)
+
+
+def find_padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Return which stored values are no part of the film but fill up its rectangle (PS3.3 C.7.5.1.1.2): bool, shape (n,).
+
+    The range of greys is that of the film alone, and what is beside it is black, whatever its value would be.
+
+    Parameters
+    ----------
+    stored : ndarray of whole numbers, shape (n,)
+        All that a pixel can have.
+    dataset : Dataset
+    """
+    try:
+        with distrust():
+            bounds = [dataset.get(key) for key in ("PixelPaddingValue", "PixelPaddingRangeLimit") if key in dataset]
+            values = [_as_stored(int(bound), stored.dtype) for bound in bounds]
+    except RefusedError:  # what cannot be read, or be a pixel, is no pixel's value
+        values = []
+    return (stored >= min(values)) & (stored <= max(values)) if values else np.zeros(stored.shape, bool)
+
+
+def _as_stored(number: int, kind: np.dtype) -> int:
+    """Return a number as pixels of a kind have it; some headers write a signed one as unsigned, or the reverse."""
+    values = 256**kind.itemsize
+    if not -values // 2 <= number < values:
+        raise ValueError("no pixel has such a value")
+    return int(np.array(number % values, f"u{kind.itemsize}").view(kind))
 
 
 def _modality_values(stored: np.ndarray, dataset: Dataset) -> np.ndarray:

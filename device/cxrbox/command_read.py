@@ -1,16 +1,17 @@
 """`cxrbox read`: the daemon's reading for the command line."""
 
+import hashlib
 import json
 from pathlib import Path
 
-from cxrbundle.bundle import sha256_file
 from cxrbundle.labels import readable
 from cxrbundle.operating_point import ABOVE
 
+from cxrbox.decoding.film import decode_content
+from cxrbox.decoding.reading import read_once
 from cxrbox.errors import RefusedError
 from cxrbox.names import printable_name
 from cxrbox.reading import Reader, open_reader
-from cxrbox.refusals import refuse
 from cxrbox.settings import Settings
 
 NOTICE = "not a diagnosis"
@@ -31,17 +32,11 @@ def describe(reader: Reader, film: Path) -> dict:
     """Return what is printed of a film: its findings, or why it was refused."""
     answer = {"file": printable_name(film), "sha256": None} | reader.provenance()
     try:
-        reading = reader.read(film)
-        return answer | {"sha256": _hash(film), "findings": reading.findings}
+        content = read_once(film)
+        reading = reader.read_decoded(decode_content(content))
+        return answer | {"sha256": hashlib.sha256(content).hexdigest(), "findings": reading.findings}
     except RefusedError as err:
         return answer | {"refused": {"code": err.code, "reason": err.reason}}
-
-
-def _hash(film: Path) -> str:
-    try:
-        return sha256_file(film)
-    except OSError as err:
-        raise refuse("vanished", "the file went away while it was read") from err
 
 
 def as_line(answer: dict) -> str:

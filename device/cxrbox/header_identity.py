@@ -11,11 +11,14 @@ from cxrbox.store.record_side import LONGEST_IDENTITY
 
 
 def read_patient_id(path: Path) -> str | None:
-    """Return the Patient ID (0010,0020) of a DICOM file that was decoded before; None where it has none to be read."""
+    """Return the Patient ID (0010,0020) of a DICOM file that was decoded before; None where it has none that can be."""
     try:
         with distrust():
             header = dcmread(path, stop_before_pixels=True, specific_tags=["PatientID"], force=True)
-            text = str(header.get("PatientID") or "")
+            # Several values, which the standard does not allow, are one text: a backslash parts them (PS3.5 6.4).
+            values = header.get("PatientID") or ""
+            text = plain(values if isinstance(values, str) else "\\".join(map(str, values)))
     except RefusedError:
         return None
-    return plain(text)[:LONGEST_IDENTITY] or None
+    # Cut off, two patients could become one.
+    return text if 0 < len(text) <= LONGEST_IDENTITY else None

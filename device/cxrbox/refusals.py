@@ -35,6 +35,8 @@ ADVICE = {
     "damaged": AGAIN,
     "too_many_pixels": "export the film with at most 64 million pixels",
     "too_small": "export the film at its full size, not as a thumbnail",
+    "too_narrow": "export the film alone, at its full size",
+    "few_greys": "export the film in grey, with 256 shades or more",
     "several_pictures": "save each film as its own file",
     "colour_picture": "photograph or scan the film alone, without what is around it",
     "unsupported_compression": EXPORT,

@@ -96,11 +96,28 @@ def test_grey_pictures_come_out_as_they_are(tmp_path, suffix, kind, steps):
     assert_close(film.grey, FILM, steps)
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "CMYK", "1", "YCbCr"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "CMYK", "YCbCr"])
 def test_every_mode_becomes_grey(tmp_path, mode):
     Image.fromarray(FILM).convert(mode).save(tmp_path / "film", format="TIFF")
     expected = np.asarray(Image.fromarray(FILM).convert(mode).convert("L"))
     assert_close(decode_film(tmp_path / "film").grey, expected)
+
+
+@pytest.mark.parametrize("greys", [2, 4, 16])
+def test_a_film_in_few_greys_is_refused_and_one_without_contrast_is_not_called_so(tmp_path, greys):
+    few = (FILM.astype(int) * greys // 256 * (255 // (greys - 1))).astype(np.uint8)
+    Image.fromarray(few).save(tmp_path / "film.png")
+    with pytest.raises(RefusedError, match=f"only {len(np.unique(few))} shades of grey") as refused:
+        decode_film(tmp_path / "film.png")
+    assert refused.value.code == "few_greys"
+    Image.fromarray(few // 64).save(tmp_path / "dark.png")
+    assert np.ptp(decode_film(tmp_path / "dark.png").grey) < 8
+
+
+def test_deep_colours_that_keep_few_greys_are_refused(tmp_path):
+    """Pillow keeps the higher byte alone, in which a film of 12 bits has 16 greys."""
+    cv2.imwrite(str(tmp_path / "film.png"), cv2.merge([FILM.astype(np.uint16) * 16] * 3))
+    assert code_of(tmp_path / "film.png") == "few_greys"
 
 
 def test_transparency_is_ignored(tmp_path):

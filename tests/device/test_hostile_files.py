@@ -11,6 +11,7 @@ import tracemalloc
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from cxrbox.decoding import reading as reading_module
@@ -163,6 +164,12 @@ from PIL import Image
 Image.fromarray(numpy.random.default_rng(0).integers(0, 255, (70, 70), "uint8")).save(io.BytesIO(), "PNG")
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("size", [(100, 801), (700, 80)])
+def test_what_is_longer_and_narrower_than_any_film_is_refused(tmp_path, size):
+    Image.fromarray(cv2.resize(FILM, size)).save(tmp_path / "film.png")
+    assert code_of(tmp_path / "film.png") == "too_narrow"
 
 
 def test_thumbnails_are_too_small(tmp_path):

@@ -1,9 +1,12 @@
-"""Whom a photograph shows, from the code that lies beside the film."""
+"""Whom a film shows, from the code that lies beside it in a photograph or from its header."""
 
 import cv2
 import numpy as np
+import pydicom
 import pytest
 import zxingcpp
+from cxrbox.demo import copy_demo_films
+from cxrbox.header_identity import read_patient_id
 from cxrbox.identity import read_code
 from cxrbox.reading import open_reader
 from cxrbox.settings import Settings
@@ -64,3 +67,15 @@ def test_the_film_carries_the_code_of_its_photograph_where_the_site_wants_it(tmp
     assert film["state"] == "read"
     assert (film["identity"], film["identity_kind"]) == (("P-0042", "barcode") if wanted else (None, "unknown"))
     assert store.find_fault() is None
+
+
+@pytest.mark.parametrize(
+    ("patient", "identity"),
+    [("MRN 0042", "MRN 0042"), ("A\\B", "A\\B"), ("9" * 64, "9" * 64), ("9" * 65, None), ("", None)],
+)
+def test_a_patient_id_is_kept_whole_or_not_at_all(tmp_path, patient, identity):
+    path = copy_demo_films(tmp_path)[0]
+    film = pydicom.dcmread(path)
+    film.PatientID = patient
+    film.save_as(path)
+    assert read_patient_id(path) == identity

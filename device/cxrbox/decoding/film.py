@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cxrbox.decoding.levels import check_greys
 from cxrbox.decoding.limits import SILENCE
 from cxrbox.decoding.picture import decode_picture
 from cxrbox.decoding.reading import read_once
@@ -49,11 +50,17 @@ def decode_film(path: Path) -> DecodedFilm:
     RefusedError
         If the file holds no frontal chest film that can be decoded completely.
     """
-    content = read_once(path)
+    return decode_content(read_once(path))
+
+
+def decode_content(content: bytes) -> DecodedFilm:
+    """Return the film of a file's content; see `decode_film`."""
     kind = tell_kind(content)
     # Once for all that is distrusted below: setting the filters of warnings takes longer than most of it.
     with SILENCE:
-        return _decode(content, kind)
+        film = _decode(content, kind)
+    check_greys(film.grey)
+    return film
 
 
 def _decode(content: bytes, kind: str) -> DecodedFilm:

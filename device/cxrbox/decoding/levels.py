@@ -5,10 +5,18 @@ A film has millions of pixels and at most 65536 values, so all arithmetic is don
 
 import cv2
 import numpy as np
+from cxrbundle.preprocess import LEAST_CONTRAST
+
+from cxrbox.refusals import refuse
 
 # Percent. Markers, burnt-in letters and dead pixels lie outside; the lungs and the bones do not.
 ROBUST = (0.1, 99.9)
 ROWS_AT_ONCE = 64
+# Fewer greys than this hide what is faint: of 199 films with 4 greys 169 were read, their logits 2.9 off in the median,
+# with 16 greys .6. Of 4711 films as they come none has fewer than 118.
+LEAST_GREYS = 32
+# Pixels along the shorter side that are looked at for them.
+SAMPLED = 256
 
 
 def count_values(pixels: np.ndarray) -> np.ndarray:
@@ -21,6 +29,24 @@ def count_values(pixels: np.ndarray) -> np.ndarray:
     values = 256**pixels.dtype.itemsize
     # OpenCV counts without the eight bytes a pixel that numpy.bincount needs.
     return cv2.calcHist([pixels], [0], None, [values], [0, values]).ravel()
+
+
+def check_greys(film: np.ndarray) -> None:
+    """Refuse a film that was saved in so few greys that it would be misread; one without contrast is told apart later.
+
+    Parameters
+    ----------
+    film : ndarray of uint8, shape (height, width)
+
+    Raises
+    ------
+    RefusedError
+        With the code few_greys.
+    """
+    step = max(1, min(film.shape) // SAMPLED)
+    present = np.flatnonzero(count_values(np.ascontiguousarray(film[::step, ::step])))
+    if present.size < LEAST_GREYS and present[-1] - present[0] >= LEAST_CONTRAST:
+        raise refuse("few_greys", f"the picture has only {present.size} shades of grey")
 
 
 def robust_range(values: np.ndarray, counts: np.ndarray, percent: tuple[float, float] = ROBUST) -> np.ndarray:

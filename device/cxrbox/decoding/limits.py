@@ -16,6 +16,8 @@ MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 64_000_000
 # Pixels. Nothing of a chest can be told from less.
 MIN_SIDE = 64
+# One side by the other: films have 1.3 at most, panoramas of phones 4 or 5. OpenCV cannot look along 32768 pixels.
+MOST_NARROW = 8
 
 DAMAGED = "the file is cut off or damaged"
 
@@ -30,7 +32,7 @@ def check_size(width: int, height: int) -> None:
     Raises
     ------
     RefusedError
-        With the code too_many_pixels, too_small or, for a side that cannot be, damaged.
+        With the code too_many_pixels, too_small, too_narrow or, for a side that cannot be, damaged.
     """
     if width < 1 or height < 1:
         raise refuse("damaged", DAMAGED)
@@ -38,6 +40,8 @@ def check_size(width: int, height: int) -> None:
         raise refuse("too_many_pixels", f"the film has {width} x {height} pixels, more than can be read")
     if min(width, height) < MIN_SIDE:
         raise refuse("too_small", f"the film has only {width} x {height} pixels")
+    if max(width, height) > MOST_NARROW * min(width, height):
+        raise refuse("too_narrow", f"the picture has {width} x {height} pixels, and no film is so narrow")
 
 
 class Silence:

@@ -40,7 +40,7 @@ def present(pixels: np.ndarray, dataset: Dataset) -> np.ndarray:
 
 
 def find_padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """Return which stored values are no part of the film but fill up its rectangle (PS3.3 C.7.5.1.1.2): bool, shape (n,).
+    """Return which stored values only fill up the rectangle about the film (PS3.3 C.7.5.1.1.2): bool, shape (n,).
 
     The range of greys is that of the film alone, and what is beside it is black, whatever its value would be.
 

@@ -55,7 +55,7 @@ def make_dicom(path: Path, pixels: np.ndarray, syntax: UID = ExplicitVRLittleEnd
             dataset.pop(keyword, None)
         else:
             setattr(dataset, keyword, value)
-    dataset.HighBit = dataset.BitsStored - 1
+    dataset.HighBit = elements.get("HighBit", dataset.BitsStored - 1)
     order = ">" if syntax == ExplicitVRBigEndian else "<"
     dataset.PixelData = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
     dataset["PixelData"].VR = "OB" if stored == 8 else "OW"
@@ -393,6 +393,16 @@ def test_unused_bits_are_masked(tmp_path):
     assert_close(decode_film(make_dicom(tmp_path / "film", pixels, BitsStored=12)).grey, expected)
 
 
+def test_pixels_that_begin_above_the_lowest_bit(tmp_path):
+    twelve = FILM.astype(np.uint16) * 16
+    plain = decode_film(make_dicom(tmp_path / "plain", twelve, BitsStored=12)).grey
+    film = decode_film(make_dicom(tmp_path / "film", twelve * 16, BitsStored=12, HighBit=15)).grey
+    np.testing.assert_array_equal(film, plain)
+    # A header that says so of pixels that do begin with it.
+    film = decode_film(make_dicom(tmp_path / "film", twelve, BitsStored=12, HighBit=15)).grey
+    np.testing.assert_array_equal(film, plain)
+
+
 def test_colour_dicom_becomes_grey(tmp_path):
     path = make_dicom(tmp_path / "film", np.stack([FILM] * 3, -1))
     assert_close(decode_film(path).grey, FILM)
@@ -471,6 +481,15 @@ def test_frame_of_another_size_than_the_header_is_damaged(tmp_path):
         ({"Modality": "SECRET"}, "wrong_modality"),
         ({"BodyPartExamined": "SECRET"}, "wrong_body_part"),
         ({"BodyPartExamined": "HAND"}, "wrong_body_part"),
+        ({"BodyPartExamined": "BRUSTWIRBEL"}, "wrong_body_part"),
+        ({"BodyPartExamined": "THORACICSPINE"}, "wrong_body_part"),
+        ({"ViewPosition": "OBLIQUE"}, "lateral_view"),
+        ({"ViewPosition": "PA_OBL"}, "lateral_view"),
+        ({"ViewPosition": "DECUBITUS"}, "lateral_view"),
+        ({"ViewPosition": "SWIMMERS"}, "lateral_view"),
+        ({"ViewPosition": "XTABLE"}, "lateral_view"),
+        ({"ViewPosition": "", "PatientOrientation": ["A", "F"]}, "lateral_view"),
+        ({"ViewPosition": None, "PatientOrientation": ["P", "FR"]}, "lateral_view"),
         ({"ViewPosition": "LL"}, "lateral_view"),
         ({"ViewPosition": "LATERAL"}, "lateral_view"),
         ({"ViewPosition": "LLO"}, "lateral_view"),
@@ -478,6 +497,7 @@ def test_frame_of_another_size_than_the_header_is_damaged(tmp_path):
         ({"Rows": 60000, "Columns": 60000}, "too_many_pixels"),
         ({"Rows": 0}, "damaged"),
         ({"Rows": 101}, "damaged"),
+        ({"Rows": 90}, "damaged"),
         ({"NumberOfFrames": 2}, "several_pictures"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "unsupported_pixels"),
         ({"BitsStored": 4}, "unsupported_pixels"),
@@ -495,6 +515,9 @@ def test_headers_that_are_refused(tmp_path, elements, code):
         {"Modality": None, "BodyPartExamined": None, "ViewPosition": None},
         {"Modality": "CR", "BodyPartExamined": "Thorax", "ViewPosition": "SECRET"},
         {"Modality": "OT", "BodyPartExamined": "LUNGS", "ViewPosition": ""},
+        {"BodyPartExamined": "Tórax", "SpecificCharacterSet": "ISO_IR 192", "ViewPosition": ""},
+        {"BodyPartExamined": "BRUST", "ViewPosition": "", "PatientOrientation": ["L", "F"]},
+        {"BodyPartExamined": "UNKNOWN", "ViewPosition": "", "PatientOrientation": ""},
     ],
     ids=str,
 )

@@ -1,6 +1,7 @@
 """DICOM: is it a frontal chest film, and its pixels in grey."""
 
 import io
+import unicodedata
 from typing import Any
 
 import cv2
@@ -35,10 +36,15 @@ MODALITIES = {
     "SR": "a written report (SR)",
     "DOC": "a document (DOC)",
 }
-CHEST = ("CHEST", "THORAX", "LUNG")
+# In the languages of machines, without accents; no part of the words for the thoracic spine.
+CHEST = ("CHEST", "THORAX", "TORAX", "TORACE", "LUNG", "BRUSTKORB", "PULM", "POUMON", "POITRINE", "PECHO", "PEITO")
+# The German word is part of the one for the spine; the others say nothing.
+CHEST_ALONE = {"BRUST", "PETTO"} | {"", "UNKNOWN", "OTHER", "NONE", "UNDEFINED", "UNSPECIFIED"}
 FRONTAL = {"PA", "AP"}
 # Laterals, obliques and decubitus among the terms for View Position (PS3.3 C.8.1.1).
 NOT_FRONTAL = {"LL", "RL", "LLO", "RLO", "LLD", "RLD", "LAO", "RAO", "LPO", "RPO"}
+# What machines write beside the terms: laterals, obliques, decubitus, the swimmer's view, a beam across the table.
+NOT_FRONTAL_WORDS = ("LAT", "OBL", "DECUB", "SWIM", "TABLE")
 # SNOMED CT codes of the lateral views in PS3.16 CID 4010, and their SNOMED-RT forms in older files.
 LATERAL_CODES = {"399067008", "399173006", "399198007", "399352003", "399260004", "260427002", "399368009"}
 LATERAL_CODES |= {"R-102CD", "R-10236", "R-10232", "R-10228", "R-10224", "R-40783", "R-10226"}
@@ -107,15 +113,16 @@ def _check_modality(dataset: Dataset) -> None:
 
 
 def _check_body_part(dataset: Dataset) -> None:
-    part = _text(dataset, "BodyPartExamined")
-    if part and not any(name in part for name in CHEST):
+    part = _without_accents(_text(dataset, "BodyPartExamined"))
+    if part not in CHEST_ALONE and not any(name in part for name in CHEST):
         raise refuse("wrong_body_part", "the film's header names another part of the body than the chest")
 
 
 def _check_view(dataset: Dataset) -> str | None:
     """Return PA, AP or, for any other word that does not rule out a frontal film, None."""
     view = _text(dataset, "ViewPosition")
-    if view in NOT_FRONTAL or "LAT" in view or _is_coded_lateral(dataset):
+    words = any(word in view for word in NOT_FRONTAL_WORDS)
+    if view in NOT_FRONTAL or words or _is_coded_lateral(dataset) or (not view and _lies_sideways(dataset)):
         raise refuse("lateral_view", "the film is not a frontal view")
     return view if view in FRONTAL else None
 
@@ -124,6 +131,14 @@ def _is_coded_lateral(dataset: Dataset) -> bool:
     with distrust():
         codes = dataset.get("ViewCodeSequence") or []
         return any(code.get("CodeValue") in LATERAL_CODES for code in codes)
+
+
+def _lies_sideways(dataset: Dataset) -> bool:
+    """Tell whether a film's rows run from front to back or the reverse (PS3.3 C.7.6.1.1.1): only a lateral's do."""
+    with distrust():
+        directions = dataset.get("PatientOrientation") or ""
+        rows = directions if isinstance(directions, str) else directions[0]
+        return rows.strip().upper()[:1] in {"A", "P"}
 
 
 def _check_pixels(dataset: Dataset, content: bytes) -> None:
@@ -142,6 +157,9 @@ def _check_pixels(dataset: Dataset, content: bytes) -> None:
     is_colour = numbers["SamplesPerPixel"] == 3 and allocated == 8
     if not (is_grey or is_colour) or allocated not in (8, 16) or not 8 <= stored <= allocated or signed not in (0, 1):
         raise refuse("unsupported_pixels", "the film is stored in a way that no chest film is")
+    # Pixels that do not begin with the lowest bit: with all bits below the highest none is lost (PS3.5 8.1.1).
+    if stored <= (high := _whole(dataset, "HighBit", stored - 1)) < allocated:
+        numbers["BitsStored"] = high + 1
     _write_back(dataset, numbers)
 
 
@@ -161,6 +179,10 @@ def _text(dataset: Dataset, keyword: str) -> str:
     """Return a value in capitals without blanks at its ends, "" if it is absent."""
     with distrust():
         return str(dataset.get(keyword) or "").strip(" \0").upper()
+
+
+def _without_accents(text: str) -> str:
+    return "".join(letter for letter in unicodedata.normalize("NFD", text) if not unicodedata.combining(letter))
 
 
 def _whole(dataset: Dataset, keyword: str, default: int) -> int:

@@ -60,8 +60,17 @@ def decode_frame(dataset: Dataset, syntax: uid.UID | None) -> np.ndarray:
         _check_frame(frame, dataset, syntax)
         if syntax == uid.JPEGExtended12Bit and dataset.BitsAllocated == 16:
             return _decode_extended(frame, dataset)
+    else:
+        _check_length(dataset)
     with distrust():
         return get_decoder(syntax).as_array(dataset, index=0, decoding_plugin=SYNTAXES[syntax])[0]
+
+
+def _check_length(dataset: Dataset) -> None:
+    """Refuse pixels of which a row or more would be left out: the header is of another film, or there are two."""
+    row = dataset.Columns * dataset.SamplesPerPixel * dataset.BitsAllocated // 8
+    if len(dataset.PixelData) >= (dataset.Rows + 1) * row:
+        raise refuse("damaged", DAMAGED)
 
 
 def _guess_syntax(dataset: Dataset) -> uid.UID:

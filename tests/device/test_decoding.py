@@ -1,6 +1,7 @@
 """Films of every kind that is read: they come out whole, bone bright, and as their header says."""
 
 import csv
+import struct
 import threading
 import warnings
 from pathlib import Path
@@ -18,7 +19,7 @@ from cxrbundle.phantom import draw_phantom
 from PIL import Image, TiffImagePlugin
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
@@ -196,6 +197,46 @@ def test_deep_pictures_are_levelled_between_robust_percentiles(tmp_path, kind):
 def test_deep_png(tmp_path):
     Image.fromarray(DEEP).save(tmp_path / "film.png")
     assert_close(decode_film(tmp_path / "film.png").grey, expected_deep(DEEP))
+
+
+def make_tiff(path: Path, pixels: np.ndarray, sample_format: int) -> Path:
+    """Write a grey TIFF in one strip, of kinds of samples that Pillow does not write."""
+    height, width = pixels.shape
+    tags = [
+        (256, width),
+        (257, height),
+        (258, 8 * pixels.dtype.itemsize),
+        (259, 1),
+        (262, 1),
+        (273, 8 + 2 + 12 * 9 + 4),
+        (277, 1),
+        (279, pixels.nbytes),
+        (339, sample_format),
+    ]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    path.write_bytes(b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + pixels.tobytes())
+    return path
+
+
+def test_tiff_of_32_bits_without_a_sign_is_read_to_its_top(tmp_path):
+    Image.fromarray(FILM.astype(np.float32)).save(tmp_path / "float.tif")
+    film = decode_film(make_tiff(tmp_path / "film", FILM.astype(np.uint32) << 24, 1)).grey
+    np.testing.assert_array_equal(film, decode_film(tmp_path / "float.tif").grey)
+
+
+def test_tiff_of_a_kind_that_is_not_read_is_not_called_damaged(tmp_path):
+    path = make_tiff(tmp_path / "film", FILM.astype(np.float64), 3)
+    assert code_of(path) == "unsupported_pixels"
+    path.write_bytes(path.read_bytes()[:40])
+    assert code_of(path) == "damaged"
+
+
+@pytest.mark.parametrize("name", ["JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEGExtendedProcess2_4"])
+def test_jpeg_that_is_no_picture_of_8_bits_is_not_called_damaged(tmp_path, name):
+    source = make_dicom(tmp_path / "source", FILM.astype(np.uint16) * 16, BitsStored=12)
+    dicom = pydicom.dcmread(recompress(source, tmp_path / "film", getattr(gdcm.TransferSyntax, name)))
+    (tmp_path / "film.jpg").write_bytes(get_frame(dicom.PixelData, 0, number_of_frames=1))
+    assert code_of(tmp_path / "film.jpg") == "unsupported_compression"
 
 
 def test_float_picture_with_numbers_that_are_none(tmp_path):

@@ -11,6 +11,8 @@ HUFFMAN, JPEG_LS, SCAN, END = 0xC4, 0xF7, 0xDA, b"\xff\xd9"
 SOC_SIZ = b"\xff\x4f\xff\x51"  # how every codestream of JPEG 2000 starts
 # Start of frame in JPEG and JPEG-LS: every C0 to CF but the tables C4, C8 and CC (T.81 table B.1), and F7 (T.87).
 FRAMES = {*range(0xC0, 0xD0), JPEG_LS} - {HUFFMAN, 0xC8, 0xCC}
+# Those that Pillow reads: baseline, extended and progressive DCT, Huffman or arithmetic, of 8 bits.
+DCT, PICTURE_BITS = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}, b"\x08"
 
 
 def check_jpeg(content: bytes) -> None:
@@ -18,6 +20,13 @@ def check_jpeg(content: bytes) -> None:
     scan = next((at for marker, at in _jpeg_segments(content) if marker == SCAN), None)
     if scan is None or content.find(END, scan) < 0:
         raise refuse("damaged", DAMAGED)
+
+
+def check_coding(content: bytes) -> None:
+    """Refuse a JPEG file that is coded in a way that Pillow does not read, though it may be whole (T.81 table B.1)."""
+    coded = [(marker, content[at + 2 : at + 3]) for marker, at in _jpeg_segments(content) if marker in FRAMES]
+    if any(marker not in DCT or bits != PICTURE_BITS for marker, bits in coded):
+        raise refuse("unsupported_compression", "the JPEG is lossless, or has more than 8 bits")
 
 
 def lacks_tables(content: bytes) -> bool:

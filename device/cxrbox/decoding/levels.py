@@ -100,9 +100,9 @@ def level_deep(pixels: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    pixels : ndarray of uint16, int32 or float32, shape (height, width)
+    pixels : ndarray of uint16, int32, uint32 or float32, shape (height, width)
     """
-    if pixels.dtype.kind == "i" and pixels.min() >= 0 and pixels.max() <= 65535:
+    if pixels.dtype.kind in "iu" and pixels.min() >= 0 and pixels.max() <= 65535:
         pixels = pixels.astype(np.uint16)
     if pixels.dtype.itemsize == 2:
         pixels = np.ascontiguousarray(pixels, np.uint16)  # in the byte order of this machine

@@ -3,10 +3,10 @@
 import io
 
 import numpy as np
-from PIL import Image, ImageOps, TiffImagePlugin
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from cxrbox.decoding.colour import check_colour, is_tinted
-from cxrbox.decoding.integrity import check_jpeg
+from cxrbox.decoding.integrity import check_coding, check_jpeg
 from cxrbox.decoding.levels import level_deep
 from cxrbox.decoding.limits import check_size, distrust
 from cxrbox.decoding.png import prepare_png
@@ -14,7 +14,10 @@ from cxrbox.refusals import refuse
 
 GREY = {"1", "L", "LA", "La"}
 DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
-PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+# Tags of TIFF, and values of theirs (TIFF 6.0).
+WIDTH, BITS, PHOTOMETRIC, SAMPLE_FORMAT = 256, 258, 262, 339
+WHITE_IS_ZERO, UNSIGNED = 0, 1
+BIG_TIFF = {b"+\0", b"\0+"}
 
 # Pillow opens deep WhiteIsZero in little endian only; the other byte order differs in nothing else.
 TiffImagePlugin.OPEN_INFO.setdefault((b"MM", WHITE_IS_ZERO, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
@@ -45,6 +48,8 @@ def decode_picture(content: bytes, kind: str) -> tuple[np.ndarray, np.ndarray | 
     """
     if kind == "png":
         content = prepare_png(content)
+    if kind == "jpeg":
+        check_coding(content)
     image = _open(content, kind)
     check_size(*image.size)
     # The second picture of a phone's JPEG is a depth map or a gain map; the first one is the photo.
@@ -52,10 +57,11 @@ def decode_picture(content: bytes, kind: str) -> tuple[np.ndarray, np.ndarray | 
         raise refuse("several_pictures", "the file holds several pictures")
     if kind == "jpeg":
         check_jpeg(content)
-    inverted = _is_deep_inverted(image)
+    inverted, unsigned = _is_deep_inverted(image), _is_unsigned(image)
     image = _load(image)
     if image.mode in DEEP:
-        film = level_deep(_to_array(image))
+        pixels = _to_array(image)
+        film = level_deep(pixels.view(np.uint32) if unsigned else pixels)
         return ~film if inverted else film, None
     if image.mode in GREY:
         return _to_array(image, "L"), None
@@ -71,6 +77,10 @@ def _open(content: bytes, kind: str) -> Image.Image:
             return Image.open(io.BytesIO(content), formats=[kind.upper()])
         except Image.DecompressionBombError:
             raise refuse("too_many_pixels", "the film has far more pixels than can be read") from None
+        except UnidentifiedImageError:
+            if kind == "tiff" and _names_pixels(content):
+                raise refuse("unsupported_pixels", "the TIFF holds pixels of a kind that is not read") from None
+            raise
 
 
 def _has_several(image: Image.Image) -> bool:
@@ -83,6 +93,22 @@ def _is_deep_inverted(image: Image.Image) -> bool:
     with distrust():
         tags = getattr(image, "tag_v2", {})
         return image.mode in DEEP and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+
+
+def _is_unsigned(image: Image.Image) -> bool:
+    """Tell whether a TIFF of 32 bits is unsigned, which Pillow reads as if it was not."""
+    with distrust():
+        tags = getattr(image, "tag_v2", {})
+        return image.mode == "I" and tags.get(BITS) == (32,) and tags.get(SAMPLE_FORMAT, (UNSIGNED,)) == (UNSIGNED,)
+
+
+def _names_pixels(content: bytes) -> bool:
+    """Tell whether the first directory of a TIFF is there, so that its kind of pixels is what Pillow does not know."""
+    file = io.BytesIO(content)
+    tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(16 if content[2:4] in BIG_TIFF else 8))
+    file.seek(tags.next)
+    tags.load(file)
+    return {WIDTH, BITS, PHOTOMETRIC} <= set(tags)
 
 
 def _load(image: Image.Image) -> Image.Image:

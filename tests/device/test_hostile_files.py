@@ -12,16 +12,21 @@ import zlib
 from pathlib import Path
 
 import cv2
+import gdcm
 import numpy as np
+import pydicom
 import pytest
 from cxrbox.decoding import reading as reading_module
 from cxrbox.decoding.film import decode_film
 from cxrbox.decoding.limits import MAX_BYTES
 from cxrbox.errors import RefusedError
 from cxrbox.refusals import ADVICE, refuse
+from cxrbundle.phantom import draw_phantom
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
+from pydicom.encaps import encapsulate, get_frame
+from pydicom.uid import RLELossless
 from test_decoding import FILM, code_of, make_dicom, recompress
 
 KINDS = {"png": "PNG", "jpeg": "JPEG", "tiff": "TIFF", "bmp": "BMP"}
@@ -200,6 +205,72 @@ def test_jpeg_that_was_cut_off_and_padded_is_damaged(tmp_path, options, filler):
     assert code_of(path) == "damaged"
 
 
+JPEGS = {
+    "baseline": {},
+    "progressive": {"progressive": True},
+    "optimised": {"optimize": True, "quality": 95},
+    "restarts": {"restart_marker_rows": 1},
+}
+
+
+@pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS)
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpeg_with_a_hole_in_its_picture_is_damaged(tmp_path, options, mode):
+    path = tmp_path / "film.jpg"
+    Image.fromarray(draw_phantom(7)).convert(mode).save(path, **options)
+    assert decode_film(path).format == "jpeg"
+    content = path.read_bytes()
+    half = (content.index(b"\xff\xda") + len(content)) // 2
+    path.write_bytes(content[:half] + bytes(512) + content[half + 512 :])
+    assert code_of(path) == "damaged"
+    path.write_bytes(content[:half] + b"\xff\xd9")
+    assert code_of(path) == "damaged"
+
+
+def test_dicom_with_a_hole_in_its_jpeg_is_damaged(tmp_path):
+    film = recompress(
+        make_dicom(tmp_path / "plain", draw_phantom(7)), tmp_path / "film", gdcm.TransferSyntax.JPEGBaselineProcess1
+    )
+    content = bytearray(film.read_bytes())
+    half = (content.index(b"\xff\xda") + len(content)) // 2
+    content[half : half + 512] = bytes(512)
+    film.write_bytes(content)
+    assert code_of(film) == "damaged"
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS)
+def test_whole_jpegs_pass(tmp_path, options, subsampling):
+    path, thumbnail = tmp_path / "film.jpg", Image.Exif()
+    thumbnail[0x9286] = b"\xff\xd8\xff\xda\xff\xd9"
+    for film in (Image.fromarray(FILM), Image.fromarray(FILM).convert("RGB")):
+        film.save(path, exif=thumbnail, subsampling=subsampling, **options)
+        assert decode_film(path).grey.shape == FILM.shape
+        path.write_bytes(path.read_bytes() + b"what a program laid behind the picture" * 9)
+        assert decode_film(path).grey.shape == FILM.shape
+
+
+@pytest.mark.parametrize(("at", "byte"), [(b"\xff\xda", 0), (b"JFIF", 9)], ids=["scan", "revision"])
+def test_jpeg_with_an_odd_header_is_no_damage(tmp_path, at, byte):
+    path = tmp_path / "film.jpg"
+    Image.fromarray(FILM).save(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(at) + (8 if byte == 0 else 5)] = byte
+    path.write_bytes(content)
+    assert decode_film(path).grey.shape == FILM.shape
+
+
+def test_rle_that_decodes_to_more_than_a_film_is_damaged(tmp_path):
+    dataset = pydicom.dcmread(make_dicom(tmp_path / "film", FILM))
+    dataset.compress(RLELossless)
+    dataset.save_as(tmp_path / "film")
+    assert (decode_film(tmp_path / "film").grey == FILM).all()
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1).rstrip(b"\0")
+    dataset.PixelData = encapsulate([frame + b"\xfe\x07"])  # three pixels more
+    dataset.save_as(tmp_path / "film")
+    assert code_of(tmp_path / "film") == "damaged"
+
+
 def test_one_wrong_bit_in_a_png_is_damaged(tmp_path):
     path = tmp_path / "film.png"
     Image.fromarray(FILM).save(path)
@@ -237,8 +308,6 @@ def whole_files(tmp_path_factory) -> dict[str, bytes]:
     Image.fromarray(small).save(folder / "lzw", format="TIFF", compression="tiff_lzw")
     deep = small.astype(np.uint16) * 16
     plain = make_dicom(folder / "dicom", deep, BitsStored=12, WindowCenter="2000", WindowWidth="3000")
-    import gdcm
-
     for syntax in ("RLELossless", "JPEG2000Lossless", "JPEGLosslessProcess14_1", "JPEGLSLossless"):
         recompress(plain, folder / syntax, getattr(gdcm.TransferSyntax, syntax))
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}

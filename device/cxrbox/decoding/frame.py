@@ -10,7 +10,7 @@ from pydicom import Dataset, uid
 from pydicom.encaps import get_frame
 from pydicom.pixels import get_decoder
 
-from cxrbox.decoding.integrity import check_jpeg, jpeg2000_size, jpeg_frames, lacks_tables
+from cxrbox.decoding.integrity import RLE_HEADER, check_jpeg, jpeg2000_size, jpeg_frames, lacks_tables, rle_sizes
 from cxrbox.decoding.limits import DAMAGED, distrust
 from cxrbox.refusals import refuse
 
@@ -30,7 +30,7 @@ SYNTAXES = {
     uid.JPEGLSLossless: "gdcm",
     uid.JPEGLSNearLossless: "gdcm",
 }
-RLE_HEADER = 64  # bytes
+JPEGS = {syntax for syntax in SYNTAXES if syntax in (*uid.JPEGTransferSyntaxes, *uid.JPEGLSTransferSyntaxes)}
 
 gdcm.Trace.WarningOff()
 gdcm.Trace.ErrorOff()
@@ -87,7 +87,7 @@ def _cut_out_frame(dataset: Dataset) -> bytes:
 
 
 def _check_frame(frame: bytes, dataset: Dataset, syntax: uid.UID) -> None:
-    """Refuse a frame that would decode to more than the header says, or that lacks its tables.
+    """Refuse a frame that would decode to another size than the header says, that lacks its tables or is not whole.
 
     GDCM 3.2 ends the process on such frames: it writes past its buffer, or throws in C++ what nothing catches.
     What is damaged deeper inside can still do that, so films are to be decoded in a process of their own.
@@ -95,17 +95,20 @@ def _check_frame(frame: bytes, dataset: Dataset, syntax: uid.UID) -> None:
     if syntax == uid.RLELossless:
         # PackBits adds a byte to 128 at worst, in each row (PS3.5 G.3); segments are padded to even lengths.
         rows = dataset.Rows * dataset.SamplesPerPixel * dataset.BitsAllocated // 8
-        fits = len(frame) <= rows * (dataset.Columns + dataset.Columns // 128 + 1) + 2 * RLE_HEADER
+        fits = RLE_HEADER < len(frame) <= rows * (dataset.Columns + dataset.Columns // 128 + 1) + 2 * RLE_HEADER
+        # The byte that makes a segment's length even may be taken for one more.
+        fits = fits and all(0 <= size - dataset.Rows * dataset.Columns <= 1 for size in rle_sizes(frame))
     elif syntax in uid.JPEG2000TransferSyntaxes:
         fits = jpeg2000_size(frame) == (dataset.Columns, dataset.Rows)
     else:
-        check_jpeg(frame)
         shape = (dataset.Rows, dataset.Columns, dataset.SamplesPerPixel)
         found = jpeg_frames(frame)
         fits = [sizes for _, *sizes in found] == [[*shape]] and found[0][0] <= dataset.BitsAllocated
         fits = fits and not lacks_tables(frame)
     if not fits:
         raise refuse("damaged", DAMAGED)
+    if syntax in JPEGS:
+        check_jpeg(frame)
 
 
 def _decode_extended(frame: bytes, dataset: Dataset) -> np.ndarray:

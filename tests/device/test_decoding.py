@@ -224,6 +224,11 @@ def test_tiff_of_32_bits_without_a_sign_is_read_to_its_top(tmp_path):
     np.testing.assert_array_equal(film, decode_film(tmp_path / "float.tif").grey)
 
 
+def test_tiff_of_signed_bytes_is_read_from_its_bottom(tmp_path):
+    film = decode_film(make_tiff(tmp_path / "film", (FILM.astype(int) - 128).astype(np.int8), 2)).grey
+    assert_close(film, FILM, 0)
+
+
 def test_tiff_of_a_kind_that_is_not_read_is_not_called_damaged(tmp_path):
     path = make_tiff(tmp_path / "film", FILM.astype(np.float64), 3)
     assert code_of(path) == "unsupported_pixels"

@@ -45,8 +45,8 @@ def is_usual_jpeg(content: bytes) -> bool:
 
 def _check_scan(content: bytes) -> None:
     """Refuse a usual JPEG in whose data libjpeg finds a fault; an eighth of the size takes all of the data."""
-    *_, components = jpeg_frames(content)[0]
     with distrust():
+        *_, components = jpeg_frames(content)[0]
         try:
             # Asked for a pixel, it takes the smallest size there is.
             simplejpeg.decode_jpeg(content, "CMYK" if components == 4 else "GRAY", min_height=1, min_width=1)

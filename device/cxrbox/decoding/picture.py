@@ -16,7 +16,7 @@ GREY = {"1", "L", "LA", "La"}
 DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 # Tags of TIFF, and values of theirs (TIFF 6.0).
 WIDTH, BITS, PHOTOMETRIC, SAMPLE_FORMAT = 256, 258, 262, 339
-WHITE_IS_ZERO, UNSIGNED = 0, 1
+WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2
 BIG_TIFF = {b"+\0", b"\0+"}
 
 # Pillow opens deep WhiteIsZero in little endian only; the other byte order differs in nothing else.
@@ -57,14 +57,16 @@ def decode_picture(content: bytes, kind: str) -> tuple[np.ndarray, np.ndarray | 
         raise refuse("several_pictures", "the file holds several pictures")
     if kind == "jpeg":
         check_jpeg(content)
-    inverted, unsigned = _is_deep_inverted(image), _is_unsigned(image)
+    inverted, unsigned = _is_deep_inverted(image), _has_samples(image, "I", 32, UNSIGNED)
+    signed = _has_samples(image, "L", 8, SIGNED)
     image = _load(image)
     if image.mode in DEEP:
         pixels = _to_array(image)
         film = level_deep(pixels.view(np.uint32) if unsigned else pixels)
         return ~film if inverted else film, None
     if image.mode in GREY:
-        return _to_array(image, "L"), None
+        grey = _to_array(image, "L")
+        return grey ^ 0x80 if signed else grey, None  # from -128 to 127, which are the bytes 128 to 255 and 0 to 127
     rgb = _to_array(image, "RGB")
     check_colour(rgb)
     return _to_array(image, "L"), rgb[..., ::-1] if is_tinted(rgb) else None
@@ -95,11 +97,12 @@ def _is_deep_inverted(image: Image.Image) -> bool:
         return image.mode in DEEP and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
 
 
-def _is_unsigned(image: Image.Image) -> bool:
-    """Tell whether a TIFF of 32 bits is unsigned, which Pillow reads as if it was not."""
+def _has_samples(image: Image.Image, mode: str, bits: int, sign: int) -> bool:
+    """Tell whether a TIFF that Pillow opened in a mode says that its samples are so; Pillow heeds no sign there."""
     with distrust():
         tags = getattr(image, "tag_v2", {})
-        return image.mode == "I" and tags.get(BITS) == (32,) and tags.get(SAMPLE_FORMAT, (UNSIGNED,)) == (UNSIGNED,)
+        found = image.mode, tags.get(BITS), tags.get(SAMPLE_FORMAT, (UNSIGNED,))
+        return found == (mode, (bits,), (sign,))
 
 
 def _names_pixels(content: bytes) -> bool:

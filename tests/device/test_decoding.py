@@ -383,9 +383,10 @@ def test_window_without_rescale(tmp_path):
     assert_close(decode_film(path).grey, apply_windowing(dataset.pixel_array, dataset) / 65535 * 255)
 
 
-def lut_item(entries: int, first: int, bits: int) -> Dataset:
+def lut_item(entries: int, first: int, bits: int, said: int | None = None) -> Dataset:
+    """Return a LUT whose entries have so many bits, and whose descriptor says so or something else."""
     item = Dataset()
-    item.LUTDescriptor = [entries, first, bits]
+    item.LUTDescriptor = [entries, first, said or bits]
     curve = (np.linspace(0, 1, entries) ** 0.5 * (2**bits - 1)).astype("<u2")
     item.add_new("LUTData", "OW", curve.tobytes())
     return item
@@ -420,9 +421,11 @@ def test_negative_slope_turns_the_film_over(tmp_path):
         {"WindowCenter": "-90000", "WindowWidth": "10"},
         {"WindowCenter": "1", "WindowWidth": "-5"},
         {"WindowCenter": "20000", "WindowWidth": "900000000"},
+        {"WindowCenter": "20000", "WindowWidth": "300000"},
         {"WindowCenter": "20000", "WindowWidth": "30000", "VOILUTFunction": "ODD"},
         {"WindowCenter": "20000"},
         {"VOILUTSequence": [lut_item(2, 60000, 16)]},
+        {"VOILUTSequence": [lut_item(60000, 0, 12, said=16)]},
         {"RescaleSlope": "0", "RescaleIntercept": "5"},
         {"RescaleSlope": "1e305", "RescaleIntercept": "0"},
     ],

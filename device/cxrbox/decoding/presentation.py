@@ -3,15 +3,14 @@
 import numpy as np
 from pydicom import Dataset
 
-from cxrbox.decoding.levels import count_values, look_up, robust_range, stretch
+from cxrbox.decoding.levels import LEAST_GREYS, count_values, look_up, robust_range, stretch
 from cxrbox.decoding.limits import distrust
 from cxrbox.errors import RefusedError
 
 DISPLAY_BITS = 8  # films stored so are ready for display, as a PNG is
-# A window is believed if it leaves a share of the film's pixels in grey, and this many grey steps between its
-# darkest and its brightest percent. Windows meant for another film, or left at 0 or 1, do neither.
+# A window is believed if it leaves a share of the film's pixels in grey, and between its darkest and its brightest
+# percent as many greys as a film must have. Windows meant for another film, or left at 0 or 1, do neither.
 MIN_SHARE_IN_GREY = 0.05
-MIN_STEPS = 10
 FUNCTIONS = {"LINEAR", "LINEAR_EXACT", "SIGMOID"}
 ABSURD = 1e30  # no unit of a detector gives such values, and their differences overflow
 
@@ -132,7 +131,8 @@ def _shows_film(greys: np.ndarray, counts: np.ndarray) -> bool:
     """Tell whether a VOI transformation leaves anything of the film to see."""
     in_grey = counts[(greys > 0) & (greys < 255)].sum() / counts.sum()
     dark, bright = robust_range(greys, counts, (1, 99))
-    return in_grey >= MIN_SHARE_IN_GREY and bright - dark >= MIN_STEPS
+    shown = np.rint(greys[(counts > 0) & (greys >= dark) & (greys <= bright)])
+    return in_grey >= MIN_SHARE_IN_GREY and np.unique(shown).size >= LEAST_GREYS
 
 
 def _plain_greys(values: np.ndarray, stored: np.ndarray, counts: np.ndarray, dataset: Dataset) -> np.ndarray:

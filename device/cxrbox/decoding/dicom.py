@@ -44,7 +44,7 @@ FRONTAL = {"PA", "AP"}
 # Laterals, obliques and decubitus among the terms for View Position (PS3.3 C.8.1.1).
 NOT_FRONTAL = {"LL", "RL", "LLO", "RLO", "LLD", "RLD", "LAO", "RAO", "LPO", "RPO"}
 # What machines write beside the terms: laterals, obliques, decubitus, the swimmer's view, a beam across the table.
-NOT_FRONTAL_WORDS = ("LAT", "OBL", "DECUB", "SWIM", "TABLE")
+NOT_FRONTAL_WORDS = ("LAT", "OBL", "DECUB", "SWIM", "XTABLE", "X-TABLE", "CROSS")
 # SNOMED CT codes of the lateral views in PS3.16 CID 4010, and their SNOMED-RT forms in older files.
 LATERAL_CODES = {"399067008", "399173006", "399198007", "399352003", "399260004", "260427002", "399368009"}
 LATERAL_CODES |= {"R-102CD", "R-10236", "R-10232", "R-10228", "R-10224", "R-40783", "R-10226"}

@@ -58,7 +58,7 @@ def _check_scan(content: bytes) -> None:
 def check_coding(content: bytes) -> None:
     """Refuse a JPEG file that is coded in a way that is not read, though it may be whole (T.81 table B.1)."""
     if jpeg_frames(content) and not is_usual_jpeg(content):
-        raise refuse("unsupported_compression", "the JPEG is lossless, or has more than 8 bits")
+        raise refuse("unsupported_compression", "the JPEG is not one of the usual ones of 8 bits")
 
 
 def lacks_tables(content: bytes) -> bool:

@@ -131,8 +131,8 @@ def _shows_film(greys: np.ndarray, counts: np.ndarray) -> bool:
     """Tell whether a VOI transformation leaves anything of the film to see."""
     in_grey = counts[(greys > 0) & (greys < 255)].sum() / counts.sum()
     dark, bright = robust_range(greys, counts, (1, 99))
-    shown = np.rint(greys[(counts > 0) & (greys >= dark) & (greys <= bright)])
-    return in_grey >= MIN_SHARE_IN_GREY and np.unique(shown).size >= LEAST_GREYS
+    shown = np.rint(greys[(counts > 0) & (greys >= dark) & (greys <= bright)]).astype(np.uint8)
+    return in_grey >= MIN_SHARE_IN_GREY and np.count_nonzero(np.bincount(shown)) >= LEAST_GREYS
 
 
 def _plain_greys(values: np.ndarray, stored: np.ndarray, counts: np.ndarray, dataset: Dataset) -> np.ndarray:

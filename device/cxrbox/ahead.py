@@ -14,6 +14,8 @@ from cxrbox.store import QueuedFilm
 
 # Whoever stops a box waits for it no longer than twice as long; a film takes some seconds at most.
 CLOSE_SECONDS = 5.0
+# Films in hand, read or not, for each thread.
+IN_HAND = 4
 
 
 class Ahead:
@@ -35,7 +37,7 @@ class Ahead:
     """
 
     def __init__(self, read: Callable[[QueuedFilm], Result | Refusal], threads: int, memory: int):
-        self._read, self._wanted, self._memory, self._last = read, 4 * threads, memory, memory
+        self._read, self._wanted, self._memory, self._last = read, IN_HAND * threads, memory, memory
         self._begun: dict[int, Future[Result | Refusal | None]] = {}
         self._waiting: SimpleQueue[tuple[QueuedFilm, Future] | None] = SimpleQueue()
         # They keep nobody from ending: a decoder may hang.

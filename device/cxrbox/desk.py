@@ -6,8 +6,9 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
-from cxrbox.ahead import Ahead
+from cxrbox.ahead import IN_HAND, Ahead
 from cxrbox.bodies.cpu import usable_threads
 from cxrbox.bodies.golden import GoldenWatch
 from cxrbox.errors import BackendError, RefusedError
@@ -53,9 +54,12 @@ class Desk:
         self.unfit = ""
         self._watch = GoldenWatch(reader.prove, settings.golden_seconds)
         # At the start whoever started it is told; a body that drifts later is shown on the page.
-        self._watch.check(reader.body)
-        # The last entry that nobody doubts: a body that fails the golden films may have failed any film after it.
-        self._proven = store.last_entry()
+        outcome = self._watch.check(reader.body)
+        # The last entry before which nobody doubts a backend: one that fails the golden films may have failed any film
+        # after it, also in the hands of an earlier reader.
+        self._begun, self._proven = store.last_entry(), store.statuses().get("proven", {}).get("entries", {})
+        if outcome.passed:
+            self._vouch(outcome.backend)
         self._next_look = 0.0
         # Those that an interrupted box left; results come before pictures that nobody looks at.
         self._undrawn = deque(store.without_picture())
@@ -64,8 +68,10 @@ class Desk:
         store.put_status("pictures", {"undrawable": self._undrawable})
         self._filing = Filing(store.state)
         self._outcome: Outcome | None = None
-        decoded_bytes = (settings.memory_mb << 20) // DECODED_SHARE
-        self._ahead = Ahead(self._read, usable_threads(settings.threads), decoded_bytes)
+        decoded_bytes, threads = (settings.memory_mb << 20) // DECODED_SHARE, usable_threads(settings.threads)
+        self._ahead = Ahead(self._read, threads, decoded_bytes)
+        # Films to be read with nothing beside them: among those is what ended the last reader.
+        self._alone = IN_HAND * threads if store.has_suspects() else 0
         # What came with the queue is read once; where it is empty there is time to look again.
         self._unshifted: deque[tuple[int, Again]] = deque(maxlen=MOST_UNSHIFTED)
         log.info("reading with %s (%s) on %s", reader.bundle.title, reader.trust, reader.body.backend)
@@ -77,6 +83,7 @@ class Desk:
         """Do what is next; return False where there was nothing to do."""
         self._filing.check()
         self._prove_in_time()
+        self._withdraw_failed()
         asked_for = self._look_at_board()
         film = None if self.unfit or asked_for else self.store.claim(self._ahead.first)
         self._hand_over()
@@ -137,7 +144,8 @@ class Desk:
 
     def _look_ahead(self, film: QueuedFilm) -> None:
         """Begin to read a film and those that come next; one that may have ended a reader is alone in hand."""
-        if film.suspect:
+        if film.suspect or self._alone > 0:
+            self._alone -= 1
             return
         self._ahead.begin(film)
         if not self._ahead.scarce:
@@ -170,11 +178,11 @@ class Desk:
         """Read the golden films where that is due; a body that fails them reads no film until it passes again."""
         if not self._watch.due():
             return
+        self._hand_over()
+        self._filing.wait()
         # What a body read that is found unfit now does not count.
         with self._in_time():
             self._ahead.drop()
-        self._hand_over()
-        self._filing.wait()
         try:
             outcome = self._watch.check(self.reader.body)
         except BackendError as err:
@@ -185,15 +193,28 @@ class Desk:
             return
         self.unfit = ""
         if outcome.passed:
-            self._proven = self.store.last_entry()
-        else:
-            self._withdraw(outcome.backend)
+            self._vouch(outcome.backend)
+
+    def _withdraw_failed(self) -> None:
+        """Withdraw what a device answered that failed the golden films now, or when it was opened again."""
+        for backend in self.reader.body.take_failed():
+            self._hand_over()
+            self._filing.wait()
+            with self._in_time():
+                self._ahead.drop()
+            self._withdraw(backend)
+
+    def _vouch(self, backend: str) -> None:
+        """Note that a backend passed the golden films after all that it has answered so far."""
+        self._proven[backend] = self.store.last_entry()
+        self.store.put_status("proven", {"entries": self._proven})
 
     def _withdraw(self, backend: str | None) -> None:
-        """Queue again what was answered, by that backend or by any, since the golden films were last passed."""
+        """Queue again what was answered, by that backend or by any, since it last passed the golden films."""
         # A film would wait for a second look that shows what counts no more.
         self._unshifted.clear()
-        if withdrawn := self.store.withdraw(self._proven, backend):
+        after = self._proven.get(backend, self._begun) if backend else max(self._proven.values(), default=self._begun)
+        if withdrawn := self.store.withdraw(after, backend):
             log.warning("%d films are read again: what read them failed the golden films", withdrawn)
 
     def _look_at_board(self) -> list[QueuedFilm]:
@@ -226,6 +247,9 @@ class Desk:
         with self._in_time():
             try:
                 outcome = self._read_whole(film)
+                # Another bundle may refuse what was read; its picture is due all the same.
+                if isinstance(outcome, Refusal):
+                    outcome = self._read_whole(replace(film, overridden=True))
             except (RefusedError, MemoryError):
                 outcome = None
         if isinstance(outcome, Result):

@@ -79,19 +79,21 @@ class Filing:
         self._waiting.put(outcome)
 
     def _work(self, state: Path) -> None:
-        store = Store(state)
+        store = None
         while True:
             batch = self._next()
             if not self._failure:
                 # Whoever hands over next is told; until then what comes is dropped, and read again after a restart.
                 try:
+                    store = store or Store(state)
                     file(store, [outcome for outcome in batch if outcome])
                 except BaseException as err:
                     self._failure = err
             for _ in batch:
                 self._waiting.task_done()
             if None in batch:
-                store.close()
+                if store:
+                    store.close()
                 return
 
     def _next(self) -> list[Outcome | None]:

@@ -40,13 +40,17 @@ class Pictures:
     photograph: np.ndarray | None = None
 
     def draw(self, store: Store, sha256: str) -> None:
-        """Draw what there is, for the film with this content, no larger than the page shows it."""
+        """Draw what there is, for the film with this content, no larger than the page shows it.
+
+        The film comes last: where it is missing, both are drawn again.
+        """
         for path, shown in (
-            (store.picture_path(sha256), self.film),
             (store.photograph_path(sha256), self.photograph),
+            (store.picture_path(sha256), self.film),
         ):
             if shown is not None:
                 draw_picture(path, fit_page(shown))
+        store.drop_pictures_of_removed(sha256)
 
 
 @dataclass(frozen=True)
@@ -187,7 +191,7 @@ def fit_page(picture: np.ndarray) -> np.ndarray:
 
 
 def draw_picture(path: Path, picture: np.ndarray) -> None:
-    """Draw a picture for the page; it is complete or not there."""
+    """Draw a picture for the page; it is complete or not there, or empty after a power cut: it can be drawn again."""
     _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
     temporary = path.with_suffix(".part")
     temporary.write_bytes(jpeg)

@@ -80,8 +80,7 @@ class Keeper:
             # The oldest are removed first.
             if self.store.original_path(sha256).exists():
                 break
-            self.store.remove_original(film, "interrupted")
-            ended += 1
+            ended += self.store.remove_original(film, "interrupted")
         return ended
 
     def _remove_old(self) -> int:
@@ -90,16 +89,22 @@ class Keeper:
             return 0
         oldest = (datetime.now(UTC) - timedelta(days=self.settings.retention_days)).isoformat(timespec="milliseconds")
         past = [film for film, _, came in self.store.removable(MOST_AT_ONCE) if came < oldest]
-        for film in past:
-            self.store.remove_original(film, "age")
-        return len(past)
+        return sum(self.store.remove_original(film, "age") for film in past)
 
     def _make_room(self) -> int:
         """Remove the oldest originals until the reserve is free."""
         removed = 0
-        for film, _, _ in self.store.removable(MOST_AT_ONCE):
+        for film, sha256, _ in self.store.removable(MOST_AT_ONCE):
             if free_mb(self.settings.state) >= self.settings.retention_free_mb:
                 break
-            self.store.remove_original(film, "space")
-            removed += 1
+            if not _is_linked(self.store.original_path(sha256)):
+                removed += self.store.remove_original(film, "space")
         return removed
+
+
+def _is_linked(original: Path) -> bool:
+    """Return whether a backup that is being made holds a link to an original: to remove it would free nothing."""
+    try:
+        return original.stat().st_nlink > 1
+    except FileNotFoundError:
+        return False

@@ -128,7 +128,7 @@ def _account_for_film(status: int, settings: Settings, store: Store) -> bool:
     """Decide what becomes of the film on which the reader ended; return False where that could not be written yet."""
     if status == -signal.SIGALRM:
         refusal = refuse("took_too_long", f"reading it took longer than {settings.film_seconds:g} s")
-        return _written(lambda: store.give_up_reading(refusal))
+        return _written(lambda: store.count_crash(refusal))
     return status == EXIT_STATE or _written(store.count_crash)
 
 

@@ -9,6 +9,7 @@ import pytest
 from cxrbox import retention
 from cxrbox.reading import open_reader
 from cxrbox.retention import Keeper, disk_status, free_mb
+from cxrbox.results import Pictures
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 from cxrbundle.phantom import draw_phantom
@@ -172,3 +173,31 @@ def test_on_a_real_disk_no_more_is_removed_than_must_be(small_disk, reader):
     assert 0 < removed < 12 and free_mb(small_disk.state) >= reserve
     assert [film["id"] for film in store.all_films() if film["original_at"] is None] == list(range(1, removed + 1))
     store.close()
+
+
+def test_originals_that_a_backup_holds_are_not_removed_for_space(store, tmp_path, monkeypatch):
+    """To remove them would free nothing, and one after the other would be lost."""
+    monkeypatch.setattr(retention, "free_mb", lambda _: 0)
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    for film in (1, 2):
+        sha256 = store.film(film)["sha256"]
+        (backup / sha256).hardlink_to(store.original_path(sha256))
+    keeper = Keeper(settings_of(store, retention_free_mb=1, retention_days=3650), store)
+    assert keeper.look() == 1 and kept(store) == [1, 2, 4]
+    assert keeper.look() == 0
+    (backup / store.film(1)["sha256"]).unlink()
+    assert keeper.look() == 1 and kept(store) == [2, 4]
+
+
+def test_a_film_that_waits_again_keeps_its_original(store):
+    assert store.withdraw(0, None) == 3
+    assert not store.remove_original(2, "age")
+    assert kept(store) == [1, 2, 3, 4]
+
+
+def test_a_picture_that_is_drawn_while_its_film_is_removed_does_not_stay(store):
+    sha256 = store.film(1)["sha256"]
+    store.remove_original(1, "age")
+    Pictures(draw_phantom(1), draw_phantom(1)).draw(store, sha256)
+    assert not store.picture_path(sha256).exists() and not store.photograph_path(sha256).exists()

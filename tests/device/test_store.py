@@ -65,8 +65,10 @@ def test_only_the_film_that_was_taken_last_is_blamed(store):
         store.add_film(f"{name}.png", "1", name, 10)
         store.claim()
     store.count_crash()
-    store.give_up_reading(refuse("took_too_long", "reading it took longer than 60 s"))
+    assert [store.film(number)["state"] for number in (1, 2)] == ["reading"] * 2
+    store.count_crash(refuse("took_too_long", "reading it took longer than 60 s"))
     assert [store.film(number)["state"] for number in (1, 2)] == ["reading", "refused"]
+    assert store.film(2)["refusal_code"] == "took_too_long"
 
 
 def test_a_film_that_was_prepared_is_taken_first_while_it_waits(store):
@@ -206,3 +208,22 @@ def test_a_transaction_that_the_disk_had_no_room_for_leaves_the_film_queued(stor
     store._db.execute("PRAGMA max_page_count = 1000000")
     store.requeue_interrupted()
     assert store.add_result(store.claim().id, {"findings": {}}, bytes(200_000), 1.0)
+
+
+def test_a_film_that_was_refused_for_what_the_box_made_of_it_is_read_again_when_it_comes_again(store):
+    for name, code in (("torn", "damaged"), ("photo", "not_a_chest_film")):
+        store.add_film(f"{name}.png", "1", name, 10)
+        store.add_refusal(store.claim().id, refuse(code, "it is"))
+    assert store.add_film("torn copy.png", "1", "torn", 10) is True
+    assert store.add_film("photo copy.png", "1", "photo", 10) is False
+    assert [film["state"] for film in store.all_films()] == ["queued", "refused"]
+
+
+def test_the_reader_knows_that_an_earlier_one_died(store):
+    store.add_film("a.png", "1", "a", 10)
+    assert not store.has_suspects()
+    store.claim()
+    store.count_crash()
+    assert not store.has_suspects()
+    store.requeue_interrupted()
+    assert store.has_suspects()

@@ -1,5 +1,8 @@
 """What a device said before it failed the golden films counts no more: the films are read again."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 from cxrbox.bodies.stand_in import FAULT_FILE
@@ -12,7 +15,7 @@ from cxrbox.settings import Settings
 from cxrbox.store import Store
 from cxrbundle.phantom import draw_phantom
 from stored_films import keep_phantoms
-from tpu_faults import wait_for
+from tpu_faults import tpu_processes, wait_for
 
 BY_DEVICE = {"backend": "edgetpu 1", "bundle": "cxr-test 1"}
 
@@ -61,6 +64,31 @@ def test_films_that_a_faulty_device_read_or_refused_are_read_again(store, tmp_pa
     assert backends == ["stand-in", "cpu", "cpu"]
     assert [store.was_withdrawn(film) for film in (1, 2, 3)] == [False, True, True]
     assert store.find_fault() is None
+
+
+def test_a_device_that_fails_when_it_is_opened_again_is_believed_no_more_either(store, tmp_path, monkeypatch):
+    """It answers wrongly, dies, and comes back no better."""
+    fault = tmp_path / "fault"
+    monkeypatch.setenv(FAULT_FILE, str(fault))
+    settings = Settings(tpu="stand-in", threads=1)
+    reader = make_reader(settings)
+    wait_for(lambda: not reader.body.status().degraded)
+    desk = Desk(settings, store, reader)
+    fault.write_text("wrong")
+    keep_phantoms(store, 1, 2)
+    while desk.work():
+        pass
+    desk._filing.wait()
+    assert store.counts()["queued"] == 0
+    [process] = tpu_processes()
+    os.kill(process, signal.SIGKILL)
+    wait_for(lambda: desk.work() is None or any(entry.kind == "withdrawal" for entry in store.ledger()))
+    while desk.work():
+        pass
+    desk.close()
+    reader.body.close()
+    assert [entry.film for entry in store.ledger() if entry.kind == "withdrawal"] == [1, 2]
+    assert {film["reading"]["backend"].split()[0] for film in store.all_films()} == {"cpu"}
 
 
 def refuse_next(store, code: str, refused_by: dict | None = None) -> int:

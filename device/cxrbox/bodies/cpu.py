@@ -80,6 +80,10 @@ class CpuBody:
                 self._idle.put(network)
         return True
 
+    def take_failed(self) -> list[str]:
+        """Return nothing: if it fails, nothing is left."""
+        return []
+
     def status(self) -> BodyStatus:
         """Return how films are read."""
         return BodyStatus(self.backend, wanted="cpu", reason=self._remark, expected_ms=self.pace.median)

@@ -66,6 +66,9 @@ class Body(Protocol):
     def check(self, prove: "Prove") -> bool:
         """Prove all that reads films; return False if some went out of service, raise BackendError if none is left."""
 
+    def take_failed(self) -> list[str]:
+        """Return the backends that failed a proof since this was asked last."""
+
     def status(self) -> BodyStatus:
         """Return how films are read now."""
 

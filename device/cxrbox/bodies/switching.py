@@ -55,6 +55,7 @@ class SwitchingBody:
         self._child: TpuBody | None = None
         self._serving: TpuBody | None = None
         self._fault = f"the {device.name} is being opened"
+        self._failed: list[str] = []
         self._resets = 0
         self._last_reset: float | None = None
         self._retry_at: float | None = None
@@ -91,10 +92,16 @@ class SwitchingBody:
         """
         self._cpu.check(prove)
         serving = self._serving
-        fault = self._find_fault(lambda: prove(serving)) if serving else ""
+        fault = self._find_fault(lambda: self._put_to_proof(serving, prove)) if serving else ""
         if fault:
             self._withdraw(serving, fault)
         return not fault
+
+    def take_failed(self) -> list[str]:
+        """Return the backends that failed a proof since this was asked last."""
+        with self._lock:
+            failed, self._failed = self._failed, []
+        return failed
 
     def status(self) -> BodyStatus:
         """Return how films are read now."""
@@ -164,7 +171,18 @@ class SwitchingBody:
                 raise DeviceLostError(self._fault)
             self._child = TpuBody(self._device)
         self._child.open()
-        self._prove(self._child)
+        self._put_to_proof(self._child, self._prove)
+
+    def _put_to_proof(self, device: TpuBody, prove: Prove) -> None:
+        """Prove a device, and note the backend where it fails; raise as `prove` does."""
+        try:
+            prove(device)
+        except DeviceLostError:
+            raise
+        except BackendError:
+            with self._lock:
+                self._failed.append(device.backend)
+            raise
 
     def _find_fault(self, trial: Callable[[], None]) -> str:
         """Return what is wrong with the device according to a trial of it, or an empty text."""

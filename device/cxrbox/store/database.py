@@ -70,6 +70,17 @@ class Database:
         """Return where the picture of the photograph lies that a film was taken out of."""
         return self.pictures / f"{sha256}-photo.jpg"
 
+    def has_picture(self, sha256: str) -> bool:
+        """Return whether the picture of a film is drawn; a power cut may leave an empty one."""
+        try:
+            return self.picture_path(sha256).stat().st_size > 0
+        except FileNotFoundError:
+            return False
+
+    def _drop_pictures(self, sha256: str) -> None:
+        for path in (self.picture_path(sha256), self.photograph_path(sha256)):
+            path.unlink(missing_ok=True)
+
     def version(self) -> int:
         """Return a number that grows with every change of any film."""
         return self._db.execute("SELECT coalesce(max(changed), 0) FROM films").fetchone()[0]
@@ -95,6 +106,15 @@ class Database:
     def _touch(self, film: int) -> None:
         """Let the live list know that a film is not as it was."""
         self._db.execute(f"UPDATE films SET changed = {NEXT_VERSION} WHERE id = ?", (film,))
+
+    def _requeue(self, film: int) -> None:
+        """Queue a finished film again."""
+        self._db.execute(
+            "UPDATE films SET state = 'queued', crashes = 0, entry = NULL, finished_at = NULL, refusal_code = NULL,"
+            " refusal_reason = NULL WHERE id = ?",
+            (film,),
+        )
+        self._touch(film)
 
     def _known(self, film: int) -> sqlite3.Row:
         row = self._db.execute("SELECT * FROM films WHERE id = ?", (film,)).fetchone()

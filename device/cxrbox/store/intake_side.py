@@ -4,6 +4,10 @@ from cxrbox.errors import RefusedError
 from cxrbox.store.database import NEXT_VERSION, Database
 from cxrbox.store.entries import enter_outcome, now
 
+# The disk, the memory or the reader was at fault, or a release that could not read it yet.
+WORTH_ANOTHER_TRY = {"damaged", "missing", "unreadable", "vanished", "out_of_memory", "took_too_long", "reader_crashed"}
+WORTH_ANOTHER_TRY |= {"unsupported_compression", "unsupported_pixels"}
+
 
 class IntakeSide(Database):
     """Films come in; what cannot come in is listed."""
@@ -19,6 +23,8 @@ class IntakeSide(Database):
     def add_film(self, path: str, signature: str, sha256: str, size: int, source: str = "folder") -> bool:
         """Queue a film whose original is in place; return False where its content was already known.
 
+        One that was refused for what the box made of it, not for what it shows, is read once more.
+
         Parameters
         ----------
         path : str
@@ -33,13 +39,17 @@ class IntakeSide(Database):
             "folder", "stick", "upload" or "camera".
         """
         with self._change():
-            known = self._db.execute("SELECT id, original_at FROM films WHERE sha256 = ?", (sha256,)).fetchone()
+            which = "SELECT id, original_at, state, refusal_code FROM films WHERE sha256 = ?"
+            known = self._db.execute(which, (sha256,)).fetchone()
             film = known["id"] if known else self._insert(path, sha256, size, "queued", source)
             if known and known["original_at"] is None:
                 # Retention had removed it, and it is back.
                 self._db.execute("UPDATE films SET original_at = ? WHERE id = ?", (now(), film))
+            again = bool(known) and known["state"] == "refused" and known["refusal_code"] in WORTH_ANOTHER_TRY
+            if again:
+                self._requeue(film)
             self._see(path, signature, film)
-        return known is None
+        return known is None or again
 
     def add_refused(self, path: str, signature: str, size: int, refusal: RefusedError, source: str = "folder") -> None:
         """List a file that could not be taken in, with the reason."""

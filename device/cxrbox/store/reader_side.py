@@ -14,6 +14,7 @@ from cxrbox.store.entries import enter, enter_identity, enter_outcome, now
 
 # A film on which the reader died so often is refused, or it would stop the queue for good.
 MOST_CRASHES = 2
+CRASHED = refuse("reader_crashed", f"the reader stopped {MOST_CRASHES} times on it")
 # The columns of a QueuedFilm.
 FILM = "id, sha256, source, overridden, crashes"
 
@@ -52,20 +53,26 @@ class ReaderSide(Database):
                 f"UPDATE films SET state = 'queued', changed = {NEXT_VERSION} WHERE state = 'reading'",
             )
 
-    def count_crash(self) -> None:
-        """Note that the reader died on the film it had in hand; give up on one that killed it too often."""
+    def count_crash(self, refusal: RefusedError = CRASHED) -> None:
+        """Note that the reader died on the film it had in hand; give up on one that killed it too often.
+
+        The first time it may have been another that was read beside it; from then on it is alone in hand.
+
+        Parameters
+        ----------
+        refusal : RefusedError
+            What is said then.
+        """
         with self._change():
             if (film := self._in_hand()) is None:
                 return
             counted = "UPDATE films SET crashes = crashes + 1 WHERE id = ? RETURNING crashes"
             if self._db.execute(counted, (film,)).fetchone()["crashes"] >= MOST_CRASHES:
-                self._refuse(film, refuse("reader_crashed", f"the reader stopped {MOST_CRASHES} times on it"))
-
-    def give_up_reading(self, refusal: RefusedError) -> None:
-        """Refuse the film that the reader had in hand when it was ended."""
-        with self._change():
-            if (film := self._in_hand()) is not None:
                 self._refuse(film, refusal)
+
+    def has_suspects(self) -> bool:
+        """Return whether the reader died on a film that waits."""
+        return bool(self._db.execute("SELECT 1 FROM films WHERE state = 'queued' AND crashes > 0").fetchone())
 
     def _in_hand(self) -> int | None:
         """Return the film that was taken last: those before it were read and only wait to be filed."""
@@ -189,7 +196,12 @@ class ReaderSide(Database):
         """Return the films, or the one, that were read and are kept, but whose picture for the page was not drawn."""
         which = "state = 'read' AND original_at IS NOT NULL AND id = coalesce(?, id)"
         rows = self._db.execute(f"SELECT {FILM} FROM films WHERE {which} ORDER BY id", (film,))
-        return [_queued(row) for row in rows if not self.picture_path(row["sha256"]).exists()]
+        return [_queued(row) for row in rows if not self.has_picture(row["sha256"])]
+
+    def drop_pictures_of_removed(self, sha256: str) -> None:
+        """Remove the pictures of a film whose original was removed while they were drawn."""
+        if not self.original_path(sha256).exists():
+            self._drop_pictures(sha256)
 
 
 def _queued(row: sqlite3.Row) -> QueuedFilm:

@@ -100,6 +100,8 @@ class RecordSide(Database):
                 facts = {"film_sha256": film["sha256"], "outcome": film["number"], "backend": film["backend"]}
                 enter(self._db, "withdrawal", film["id"], facts)
                 self._db.execute("DELETE FROM results WHERE film_id = ?", (film["id"],))
+                # The picture shows the film as it was read: turned or inverted, it may be.
+                self._drop_pictures(film["sha256"])
                 self._requeue(film["id"])
         return len(withdrawn)
 
@@ -110,15 +112,6 @@ class RecordSide(Database):
     def last_entry(self) -> int:
         """Return the number of the ledger's last entry, 0 where it has none."""
         return self._db.execute("SELECT coalesce(max(number), 0) FROM ledger").fetchone()[0]
-
-    def _requeue(self, film: int) -> None:
-        """Queue a finished film again."""
-        self._db.execute(
-            "UPDATE films SET state = 'queued', crashes = 0, entry = NULL, finished_at = NULL, refusal_code = NULL,"
-            " refusal_reason = NULL WHERE id = ?",
-            (film,),
-        )
-        self._touch(film)
 
     def note_bundle(self, facts: dict[str, Any]) -> bool:
         """Enter with what the box reads from now on; return False where it is what it read with before."""
@@ -139,16 +132,25 @@ class RecordSide(Database):
         )
         return [tuple(row) for row in rows]
 
-    def remove_original(self, film: int, reason: str) -> None:
-        """Remove the original and the picture of a finished film; its result and the ledger stay."""
-        sha256 = self._known(film)["sha256"]
-        # First the files: if the power is cut between the two, the next attempt finds the film again.
-        for path in (self.original_path(sha256), self.picture_path(sha256), self.photograph_path(sha256)):
-            path.unlink(missing_ok=True)
+    def remove_original(self, film: int, reason: str) -> bool:
+        """Remove the original and the pictures of a finished film; its result and the ledger stay.
+
+        Returns
+        -------
+        bool
+            False where it waits meanwhile, because somebody wants it read once more, or is removed already.
+        """
         with self._change():
+            row = self._known(film)
+            if row["state"] not in ("read", "refused") or row["original_at"] is None:
+                return False
+            # First the files: if the power is cut between the two, the next attempt finds the film again.
+            self.original_path(row["sha256"]).unlink(missing_ok=True)
+            self._drop_pictures(row["sha256"])
             self._db.execute("UPDATE films SET original_at = NULL WHERE id = ?", (film,))
-            enter(self._db, "removal", film, {"film_sha256": sha256, "reason": reason})
+            enter(self._db, "removal", film, {"film_sha256": row["sha256"], "reason": reason})
             self._touch(film)
+        return True
 
     def ledger(self) -> Iterator[Entry]:
         """Yield all entries in order."""

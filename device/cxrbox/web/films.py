@@ -74,7 +74,7 @@ def _findings_without_heat(film: dict) -> set[str]:
 
 def _is_drawn(film: dict) -> bool:
     """Return whether a film's picture is drawn; the reader is asked for one that waits for its turn."""
-    drawn = _picture(film).exists()
+    drawn = the_store().has_picture(film["sha256"] or "none")
     if not drawn and film["state"] == "read" and film["original_at"]:
         # A full disk has no room for the question: what is known of the film is shown all the same.
         with suppress(sqlite3.OperationalError):
@@ -101,8 +101,9 @@ def _photograph(film: dict) -> Path:
 def send_picture(film_id: int) -> Response:
     """Send the picture of a film."""
     film = film_or_404(film_id)
-    _is_drawn(film)
-    return _send(_picture(film), "The film's picture is not drawn yet; ask again in a moment.")
+    if not _is_drawn(film):
+        abort(404, "The film's picture is not drawn yet; ask again in a moment.")
+    return _send(_picture(film), "The film's picture is not there any more.")
 
 
 @routes.get("/films/<int:film_id>/photo.jpg")
@@ -114,7 +115,7 @@ def send_photograph(film_id: int) -> Response:
 def _send(path: Path, otherwise: str) -> Response:
     if not path.exists():
         abort(404, otherwise)
-    return send_file(path.resolve(), mimetype="image/jpeg", max_age=3600)
+    return send_file(path.resolve(), mimetype="image/jpeg")
 
 
 @routes.get("/films/<int:film_id>/heat/<finding>.png")

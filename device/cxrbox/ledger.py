@@ -23,7 +23,7 @@ class Entry:
     number : int
         1 for the first.
     kind : str
-        result, refusal, stability, override, identity, removal or bundle.
+        result, refusal, stability, override, withdrawal, identity, removal or bundle.
     film : int or None
         The film it is about.
     text : str

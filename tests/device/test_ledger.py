@@ -31,7 +31,8 @@ def kept(store):
 
 
 def tamper(store: Store, statement: str, *triggers: str) -> None:
-    """Change the file as somebody would who has it: without the triggers."""
+    """Change the file as somebody would who has it: without the triggers, and without a look at what belongs together."""
+    store._db.execute("PRAGMA foreign_keys = OFF")
     for trigger in triggers:
         store._db.execute(f"DROP TRIGGER {trigger}")
     store._db.execute(statement)
@@ -95,11 +96,30 @@ def test_the_database_itself_refuses_to_change_what_is_on_record(kept, statement
         ("UPDATE films SET refusal_code = 'glare' WHERE id = 2", [], 2),
         ("UPDATE films SET sha256 = 'other' WHERE id = 1", [], 1),
         ("UPDATE identities SET text = 'P-18'", ["identities_are_not_changed"], 3),
+        ("UPDATE results SET logits = replace(logits, '0.1', '0.2')", [], 1),
+        ("UPDATE results SET milliseconds = 1", [], 1),
+        ("UPDATE films SET received_at = '2020' WHERE id = 1", [], 1),
+        ("UPDATE films SET finished_at = '2020' WHERE id = 2", [], 2),
+        ("UPDATE films SET source = 'stick' WHERE id = 2", [], 2),
+        ("UPDATE films SET identity = 'P-18' WHERE id = 1", [], 3),
+        ("UPDATE films SET identity = NULL, identity_kind = 'unknown' WHERE id = 1", [], 3),
+        ("UPDATE films SET identity = 'P-17', identity_kind = 'typed' WHERE id = 2", [], 0),
+        ("DELETE FROM identities", ["identities_are_not_cut"], 3),
+        ("DELETE FROM ledger WHERE number = 3", ["ledger_is_not_cut"], 3),
+        ("UPDATE results SET unstable = '[\"Mass\"]'", [], 1),
+        ("DELETE FROM films WHERE id = 2", [], 2),
     ],
 )
 def test_what_was_altered_past_the_database_is_found_at_its_entry(kept, statement, triggers, entry):
     tamper(kept, statement, *triggers)
     assert kept.find_fault().number == entry
+
+
+def test_what_is_unstable_cannot_be_taken_back_unseen(kept):
+    kept.add_stability(1, ["Mass"])
+    assert kept.find_fault() is None
+    tamper(kept, "UPDATE results SET unstable = NULL")
+    assert kept.find_fault().number == 4
 
 
 def test_a_chain_that_was_cut_off_before_a_result_is_missed_by_its_film(kept):

@@ -8,8 +8,8 @@ import cv2
 import pytest
 from cxrbox import retention
 from cxrbox.reading import open_reader
-from cxrbox.retention import Keeper, disk_status, free_mb
 from cxrbox.results import Pictures
+from cxrbox.retention import Keeper, disk_status, free_mb
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 from cxrbundle.phantom import draw_phantom

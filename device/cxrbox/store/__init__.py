@@ -7,13 +7,14 @@ from cxrbox.store.intake_side import IntakeSide
 from cxrbox.store.migrate import SCHEMA_VERSION
 from cxrbox.store.notices import Notices
 from cxrbox.store.page_side import PageSide
+from cxrbox.store.proof_side import ProofSide
 from cxrbox.store.reader_side import MOST_CRASHES, QueuedFilm, ReaderSide
 from cxrbox.store.record_side import RecordSide
 
 __all__ = ["MOST_CRASHES", "SCHEMA_VERSION", "QueuedFilm", "Store", "change_schema", "open_store"]
 
 
-class Store(IntakeSide, ReaderSide, PageSide, RecordSide, Notices):
+class Store(IntakeSide, ReaderSide, PageSide, RecordSide, ProofSide, Notices):
     """All that the parts of the box do with the state folder; see `cxrbox.store.database.Database`."""
 
 

@@ -37,9 +37,14 @@ def entries(db: sqlite3.Connection, which: str = "1", *values: Any) -> Iterator[
 def enter_outcome(db: sqlite3.Connection, film: int, refused_by: dict[str, Any] | None = None) -> None:
     """Enter a film's result or refusal, as it stands in the tables now, and by what it was refused."""
     row = outcome_row(db, film)
-    refusal = (refused_by or {}) | {"refusal": row["refusal_code"]}
-    kind, facts = ("result", _result(row)) if row["state"] == "read" else ("refusal", refusal)
-    common = {
+    kind, facts = "result" if row["state"] == "read" else "refusal", (refused_by or {}) | outcome_facts(row)
+    db.execute("UPDATE films SET entry = ? WHERE id = ?", (enter(db, kind, film, facts), film))
+
+
+def outcome_facts(row: sqlite3.Row) -> dict[str, Any]:
+    """Return what is entered of a film with its result, as `outcome_row` gives it."""
+    facts = _result(row) if row["state"] == "read" else {"refusal": row["refusal_code"]}
+    return facts | {
         "film_sha256": row["sha256"],
         "source": row["source"],
         "received": row["received_at"],
@@ -47,7 +52,6 @@ def enter_outcome(db: sqlite3.Connection, film: int, refused_by: dict[str, Any] 
         "finished": row["finished_at"],
         "overridden": bool(row["overridden"]),
     }
-    db.execute("UPDATE films SET entry = ? WHERE id = ?", (enter(db, kind, film, facts | common), film))
 
 
 def outcome_row(db: sqlite3.Connection, film: int) -> sqlite3.Row:
@@ -67,13 +71,8 @@ def _result(row: sqlite3.Row) -> dict[str, Any]:
             "logits": json.loads(row["logits"]) if row["logits"] else None,
             "milliseconds": row["milliseconds"],
         }
-        | result_hashes(row)
+        | {"reading_sha256": sha256_text(row["reading"]), "maps_sha256": sha256_text(row["maps"].hex())}
     )
-
-
-def result_hashes(row: sqlite3.Row) -> dict[str, str]:
-    """Return the hashes that bind the rows of a result to its entry."""
-    return {"reading_sha256": sha256_text(row["reading"]), "maps_sha256": sha256_text(row["maps"].hex())}
 
 
 def enter_identity(db: sqlite3.Connection, film: int, text: str | None, kind: str) -> None:

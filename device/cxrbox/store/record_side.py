@@ -1,13 +1,12 @@
-"""What stays on record: identities, overrides, the bundle in use, what was removed, and the proof of it all."""
+"""What stays on record: identities, overrides, withdrawals, the bundle in use, and what was removed."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from cxrbox.errors import FilmError
-from cxrbox.ledger import Entry, Fault, find_fault
+from cxrbox.ledger import Entry
 from cxrbox.store.database import Database
-from cxrbox.store.entries import enter, enter_identity, entries, identity_hash, outcome_row, result_hashes
+from cxrbox.store.entries import enter, enter_identity, entries
 
 IDENTITY_KINDS = ("typed", "barcode", "dicom", "unknown")
 # Characters: what DICOM gives a Patient ID (PS3.5, VR LO), and room for a sentence.
@@ -159,45 +158,3 @@ class RecordSide(Database):
     def last_result(self, film: int) -> Entry | None:
         """Return the entry of a film's result, None where it has none that counts."""
         return next(entries(self._db, "number = ? AND kind = 'result'", self._known(film)["entry"]), None)
-
-    def find_fault(self) -> Fault | None:
-        """Return the first entry of the ledger that is wrong, or to which the rows kept beside it do not belong."""
-        # One transaction: what is written meanwhile is not seen in part.
-        self._db.execute("BEGIN")
-        try:
-            found = find_fault(self.ledger()) or self._find_altered_outcome() or self._find_altered_stability()
-            return found or self._find_altered_identity()
-        finally:
-            self._db.execute("COMMIT")
-
-    def _find_altered_outcome(self) -> Fault | None:
-        """Return the first entry whose film or result says something else, or which was cut off the end."""
-        finished = "SELECT id, entry FROM films WHERE state IN ('read', 'refused') ORDER BY entry"
-        for film, number in self._db.execute(finished):
-            entry = next(entries(self._db, "number = ?", number), None)
-            if entry is None:
-                return Fault(number or 0, f"it is missing, film {film} had its result from it")
-            row = outcome_row(self._db, film)
-            told = {"film": film, "film_sha256": row["sha256"]}
-            told |= result_hashes(row) if row["state"] == "read" else {"refusal": row["refusal_code"]}
-            if not told.items() <= entry.facts.items():
-                return Fault(number, f"the result of film {film} was altered after it was entered")
-        return None
-
-    def _find_altered_stability(self) -> Fault | None:
-        for row in self._db.execute(
-            "SELECT film_id, unstable FROM results WHERE unstable IS NOT NULL ORDER BY film_id"
-        ):
-            told = list(entries(self._db, "film_id = ? AND kind = 'stability'", row["film_id"]))
-            if not told or told[-1].facts["unstable"] != json.loads(row["unstable"]):
-                number = told[-1].number if told else 0
-                return Fault(number, f"what is unstable in film {row['film_id']} was altered after it was entered")
-        return None
-
-    def _find_altered_identity(self) -> Fault | None:
-        for row in self._db.execute("SELECT * FROM identities ORDER BY number"):
-            entry = next(entries(self._db, "number = ?", row["number"]))
-            told = {"film": row["film_id"], "identity_sha256": identity_hash(row["salt"], row["text"], row["kind"])}
-            if not told.items() <= entry.facts.items():
-                return Fault(entry.number, f"the identity of film {row['film_id']} was altered after it was entered")
-        return None

@@ -30,7 +30,7 @@ DROP TABLE kept_results;
 -- The append-only hash chain: hash = SHA-256 of (the previous hash, then entry). Going back leaves it where it is.
 CREATE TABLE IF NOT EXISTS ledger (
     number INTEGER PRIMARY KEY,         -- 1, 2, 3 ... without a gap
-    kind TEXT NOT NULL,                 -- result, refusal, stability, override, identity, removal, bundle
+    kind TEXT NOT NULL,                 -- result, refusal, stability, override, withdrawal, identity, removal, bundle
     film_id INTEGER,                    -- NULL where it is about no film
     entry TEXT NOT NULL,                -- canonical JSON (`cxrbox.ledger`); names no patient and no file
     hash TEXT NOT NULL

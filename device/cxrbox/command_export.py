@@ -56,7 +56,7 @@ def parse_since(text: str | None) -> str:
         return ""
     try:
         return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="milliseconds")
-    except ValueError as err:
+    except (ValueError, OverflowError) as err:
         raise ConfigError(f"{text!r} is no date; write it as 2026-11-23 or 2026-11-23T14:30") from err
 
 

@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cxrbox.errors import BoxError
 from cxrbox.settings import Settings
@@ -89,13 +90,17 @@ def _check_database(folder: Path) -> int:
         answer = db.execute("PRAGMA integrity_check").fetchone()[0]
     if answer != "ok":
         raise SnapshotError(f"the database is damaged ({answer}); {AGAIN}")
-    with closing(open_store(folder)) as store:
-        if fault := store.find_fault():
-            raise SnapshotError(f"entry {fault.number} of the ledger is wrong: {fault.reason}; {AGAIN}")
-        films = list(store.all_films())
-        lost = [
-            film["id"] for film in films if film["original_at"] and not store.original_path(film["sha256"]).exists()
-        ]
+    # A store writes to its database, and may bring it to a newer schema.
+    with TemporaryDirectory(dir=folder.parent) as scratch:
+        shutil.copyfile(folder / DATABASE, Path(scratch) / DATABASE)
+        with closing(open_store(Path(scratch))) as store:
+            if fault := store.find_fault():
+                raise SnapshotError(f"entry {fault.number} of the ledger is wrong: {fault.reason}; {AGAIN}")
+            films = list(store.all_films())
+    kept = {name for name, _ in _files(folder / "originals")} if (folder / "originals").is_dir() else set()
+    lost = [
+        film["id"] for film in films if film["original_at"] and f"{film['sha256'][:2]}/{film['sha256']}" not in kept
+    ]
     if lost:
         raise SnapshotError(f"the originals of {len(lost)} films are missing, the first is {lost[0]}; {AGAIN}")
     return len(films)

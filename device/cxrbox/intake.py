@@ -1,5 +1,6 @@
 """One folder: take every film in, once, when it is completely written. Nothing in the folder is changed."""
 
+import contextlib
 import errno
 import fcntl
 import logging
@@ -93,6 +94,9 @@ class Intake:
         self._pending: dict[str, tuple[str, float]] = {}
         self._unlisted = False
         self._trouble: int | None = None
+        # At the last look, and at this one.
+        self._warned: set[tuple[str, int | None]] = set()
+        self._warned_now: set[tuple[str, int | None]] = set()
 
     @property
     def settled(self) -> bool:
@@ -102,6 +106,7 @@ class Intake:
     def look(self) -> int:
         """Look into the folder once and take in what has settled; return how many entries were taken."""
         self._unlisted = False
+        self._warned, self._warned_now = self._warned_now, set()
         entries = {entry.name: entry for entry in self._new_entries()}
         self._pending = {name: since for name, since in self._pending.items() if name in entries}
         settled = filter(self._settled, entries.values())
@@ -196,7 +201,12 @@ class Intake:
             below = self._below(folder)
             for own_name in sorted(names):
                 path = os.path.join(folder, own_name)
-                if (found := _examine(path)) is None:
+                try:
+                    found = _examine(path)
+                except OSError as err:
+                    self._warn("an entry of the folder cannot be examined", err)
+                    continue
+                if found is None:
                     continue
                 name, signature = below + printable_name(own_name), self._signature(found)
                 if self._seen.get(name) != signature:
@@ -218,7 +228,13 @@ class Intake:
     def _note_unlisted(self, err: OSError) -> None:
         """Note that a folder could not be listed; the next look is another try."""
         self._unlisted = True
-        log.warning("a folder cannot be listed: %s", err.strerror)
+        self._warn("a folder cannot be listed", err)
+
+    def _warn(self, what: str, err: OSError) -> None:
+        """Say what is wrong once, not at every look."""
+        if (what, err.errno) not in self._warned | self._warned_now:
+            log.warning("%s: %s", what, err.strerror)
+        self._warned_now.add((what, err.errno))
 
     def _knows_below(self, folder: str) -> bool:
         """Return whether films of this folder were taken in before, so that it was emptied on purpose."""
@@ -263,18 +279,22 @@ def _at_sight(path: Path, found: os.stat_result) -> RefusedError | None:
 
 
 def _examine(path: str) -> os.stat_result | None:
-    """Return what an entry is, of a broken link the link; None where it is gone or cannot be examined."""
+    """Return what an entry is, of a link that leads nowhere or round the link; None where it is gone.
+
+    Raises
+    ------
+    OSError
+        If it cannot be examined.
+    """
     try:
-        try:
-            return os.stat(path)
-        except FileNotFoundError:
-            found = os.lstat(path)
-            return found if stat.S_ISLNK(found.st_mode) else None
-    except FileNotFoundError:
-        return None
+        return os.stat(path)
     except OSError as err:
-        log.warning("an entry of the folder cannot be examined: %s", err.strerror)
-        return None
+        if err.errno not in (errno.ENOENT, errno.ELOOP):
+            raise
+    with contextlib.suppress(FileNotFoundError):
+        found = os.lstat(path)
+        return found if stat.S_ISLNK(found.st_mode) else None
+    return None
 
 
 def _open_film(path: Path):

@@ -29,6 +29,7 @@ ADVICE = {
     "file_too_large": "export the film alone, as DICOM or PNG",
     "vanished": "plug the drive in again and send the film once more",
     "unreadable": "check the drive and the permissions of the file",
+    "unwritable": "make room on it, or take the results from the page",
     "folder_empty": "copy films (DICOM, PNG, JPEG, TIFF or BMP) into it",
     # What the file holds.
     "unknown_format": "save the film as DICOM, PNG, JPEG, TIFF or BMP",

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 # Looking at thousands of known films takes a moment: pause so many times that long, to leave the processor to others,
 # whatever the settings say; and a look that cost so little that this is less than they say is followed sooner.
 IDLE_SHARE, EASY_SHARE = 9, 99
+# But no longer than that, in seconds: the systemd watchdog waits for the next look.
+LONGEST = 30.0
 # No sooner than that, in seconds.
 SOONEST = 0.1
 
@@ -41,12 +43,13 @@ def run_intake(settings: Settings, stopped: Callable[[], bool]) -> None:
     store = Store(settings.state)
     for source in ("folder", "stick", "camera"):
         clear_leftovers(store, source)
-    queue_forgotten(store)
     station = open_station(settings)
     watchdog = Watchdog("films", "camera") if station else Watchdog("films")
     sources = open_sources(settings, store, partial(watchdog.saw, "films"))
     log.info("taking films in")
     notify("READY=1")
+    for _ in queue_forgotten(store):
+        watchdog.saw("films")
     # A camera may keep its caller waiting for seconds, so it has a thread of its own.
     ended = threading.Event()
     with ThreadPoolExecutor(1) as pool:
@@ -61,6 +64,7 @@ def run_intake(settings: Settings, stopped: Callable[[], bool]) -> None:
                 if running and running.done():
                     running.result()
                 _look(sources, settings.look_seconds)
+                store.put_status("intake", {"folder": settings.from_folder, "stick": settings.from_stick})
                 watchdog.saw("films")
         finally:
             ended.set()
@@ -71,7 +75,7 @@ def _look(sources: list[Intake | Sticks], pause: float) -> None:
     started = time.monotonic()
     taken = sum(source.look() for source in sources)
     took = 0 if taken else time.monotonic() - started
-    time.sleep(max(IDLE_SHARE * took, min(pause, max(SOONEST, EASY_SHARE * took))))
+    time.sleep(max(min(LONGEST, IDLE_SHARE * took), min(pause, max(SOONEST, EASY_SHARE * took))))
 
 
 def open_sources(settings: Settings, store: Store, took: Callable[[], None]) -> list[Intake | Sticks]:

@@ -7,17 +7,20 @@ place: NAME.refused says why a stick was not mounted, and .taken/NAME that all o
 import contextlib
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cxrbox.command_export import csv_lines, export_rows
 from cxrbox.errors import RefusedError
 from cxrbox.intake import RESULTS, Intake
+from cxrbox.refusals import refuse
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 
 log = logging.getLogger(__name__)
 REFUSED, TAKEN = ".refused", ".taken"
+RETRY_SECONDS = 10.0
 
 
 class Sticks:
@@ -35,6 +38,9 @@ class Sticks:
         self.settings, self.store, self._took = settings, store, took
         self._sticks: dict[str, Intake] = {}
         self._written: dict[str, int] = {}
+        # Why a stick took no results, and when that is tried again.
+        self._unwritten: dict[str, str] = {}
+        self._next_try = 0.0
         self._seen = store.sightings()
 
     def look(self) -> int:
@@ -50,7 +56,7 @@ class Sticks:
                 log.info("a stick was plugged in")
                 self._sticks[name] = self._open(folder)
         taken = sum(stick.look() for stick in self._sticks.values())
-        if self.settings.write_to_stick and not taken:
+        if self.settings.write_to_stick and not taken and time.monotonic() >= self._next_try:
             self._write_results()
         for name, stick in self._sticks.items():
             self._tell(name, stick.settled and (name in self._written or not self.settings.write_to_stick))
@@ -99,18 +105,18 @@ class Sticks:
         version = self.store.version()
         for name, stick in self._sticks.items():
             if stick.settled and self._written.get(name) != version and self.store.finished_below(stick.prefix):
-                self._written[name] = version
-                self._write(stick)
+                if self._write(stick):
+                    self._written[name] = version
 
-    def _write(self, stick: Intake) -> None:
-        """Write the results of a stick's films, whole or not at all."""
+    def _write(self, stick: Intake) -> bool:
+        """Write the results of a stick's films, whole or not at all; return whether they are on it."""
         rows = export_rows(self.store, below=stick.prefix)
         target = stick.folder / RESULTS
         temporary = target.with_name(f".{RESULTS}.part")
         text = "".join(csv_lines(rows)).encode()
         try:
             if target.exists() and target.read_bytes() == text:
-                return
+                return True
             with temporary.open("wb") as file:
                 file.write(text)
                 file.flush()
@@ -118,4 +124,17 @@ class Sticks:
             temporary.replace(target)
             log.info("the results were written to a stick")
         except OSError as err:
-            log.warning("the results could not be written to a stick (%s)", err.strerror)
+            self._note_unwritten(stick, temporary, err)
+            return False
+        return True
+
+    def _note_unwritten(self, stick: Intake, temporary: Path, err: OSError) -> None:
+        """Say once, in the log and in the list, that a stick takes no results; it is tried again."""
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        why = os.strerror(err.errno or 0)
+        if self._unwritten.get(stick.prefix) != why:
+            log.warning("the results could not be written to a stick (%s)", why)
+            refusal = refuse("unwritable", f"the results could not be written to the stick ({why})")
+            self.store.add_refused(stick.prefix + RESULTS, why, 0, refusal, "stick")
+        self._unwritten[stick.prefix], self._next_try = why, time.monotonic() + RETRY_SECONDS

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -180,8 +180,11 @@ def clear_leftovers(store: Store, source: str) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def queue_forgotten(store: Store) -> None:
-    """Queue the originals that no film refers to: nobody would read them, and they would never be removed."""
+def queue_forgotten(store: Store) -> Iterator[Path]:
+    """Queue the originals that no film refers to: nobody would read them, and they would never be removed.
+
+    Yields each of them, for whoever waits for a sign of life.
+    """
     kept, oldest = store.kept(), time.time() - FORGOTTEN_SECONDS
     for path in store.originals.glob("??/*"):
         if path.name in kept or (found := path.stat()).st_mtime > oldest:
@@ -191,9 +194,10 @@ def queue_forgotten(store: Store) -> None:
         if sha256 != path.name:
             path.unlink()
             log.warning("an original that no film refers to was damaged, and is removed")
-            continue
-        store.add_film(FORGOTTEN_NAME, f"kept:{path.name}", path.name, found.st_size)
-        log.warning("an original that no film referred to is queued")
+        else:
+            store.add_film(FORGOTTEN_NAME, f"kept:{path.name}", path.name, found.st_size)
+            log.warning("an original that no film referred to is queued")
+        yield path
 
 
 def _copy_and_hash(film: BinaryIO, target: Path, buffer: memoryview) -> tuple[str, int]:

@@ -253,3 +253,21 @@ def test_a_busy_database_is_waited_for(intake, phantom_png):
     with sqlite3.connect(database) as db:
         assert db.execute("SELECT count(*) FROM films").fetchone() == (1,)
     db.close()
+
+
+def test_a_folder_that_is_not_there_is_logged_once_until_it_was_there(intake, tmp_path, caplog):
+    moved = intake.folder.rename(tmp_path / "moved")
+    for _ in range(3):
+        assert intake.look() == 0
+    moved.rename(intake.folder)
+    intake.look()
+    assert caplog.messages == ["a folder cannot be listed: No such file or directory"]
+    intake.folder.rename(moved)
+    intake.look()
+    assert len(caplog.messages) == 2
+
+
+def test_a_link_that_leads_to_itself_is_listed(intake):
+    (intake.folder / "loop.png").symlink_to(intake.folder / "loop.png")
+    assert intake.look() == 1
+    assert [film["refusal_code"] for film in intake.store.all_films()] == ["broken_link"]

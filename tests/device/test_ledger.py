@@ -31,7 +31,7 @@ def kept(store):
 
 
 def tamper(store: Store, statement: str, *triggers: str) -> None:
-    """Change the file as somebody would who has it: without the triggers, and without a look at what belongs together."""
+    """Change the file as somebody would who has it: without the triggers and other constraints."""
     store._db.execute("PRAGMA foreign_keys = OFF")
     for trigger in triggers:
         store._db.execute(f"DROP TRIGGER {trigger}")

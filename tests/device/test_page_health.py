@@ -74,6 +74,15 @@ def test_a_reader_that_is_silent_or_unfit_is_noticed(tmp_path):
     }
 
 
+def test_intake_that_gave_no_sign_of_life_is_noticed(tmp_path):
+    def codes(age: float) -> set[str]:
+        at = (datetime.now(UTC) - timedelta(seconds=age)).isoformat()
+        settings = Settings(state=tmp_path, retention_free_mb=0)
+        return {notice.code for notice in find_notices(settings, {"intake": {"at": at}})}
+
+    assert ["intake_silent" in codes(age) for age in (10, 1000, -1000)] == [False, True, True]
+
+
 def test_a_reader_that_never_started_is_noticed_once_it_should_have(tmp_path):
     settings = Settings(state=tmp_path, retention_free_mb=0)
     codes = [{notice.code for notice in find_notices(settings, {}, seconds)} for seconds in (10, 1000)]

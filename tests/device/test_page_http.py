@@ -75,7 +75,14 @@ def test_what_is_not_there_is_a_page_of_its_own(lone, path):
 
 
 @pytest.mark.parametrize(
-    ("path", "code"), [("/api/films/99", 404), ("/api/nowhere", 404), ("/api/scan", 409), ("/api/scan/coaching", 409)]
+    ("path", "code"),
+    [
+        ("/api/films/99", 404),
+        ("/api/films/99999999999999999999", 404),
+        ("/api/nowhere", 404),
+        ("/api/scan", 409),
+        ("/api/scan/coaching", 409),
+    ],
 )
 def test_errors_of_the_api_have_one_shape(lone, path, code):
     with pytest.raises(urllib.error.HTTPError) as failed:

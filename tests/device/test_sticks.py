@@ -117,7 +117,7 @@ def test_results_go_back_to_the_stick_once_all_its_films_are_read(tmp_path, plug
     assert not list(first.glob(".*"))
 
 
-def test_a_stick_that_cannot_be_written_ends_nothing(tmp_path, plugged, caplog):
+def test_a_stick_that_cannot_be_written_ends_nothing_and_is_tried_again(tmp_path, plugged, caplog, monkeypatch):
     settings = Settings(
         state=tmp_path / "state", sticks=tmp_path / "media", from_stick=True, write_to_stick=True, settle_seconds=0
     )
@@ -126,8 +126,16 @@ def test_a_stick_that_cannot_be_written_ends_nothing(tmp_path, plugged, caplog):
     (stick / RESULTS).mkdir()
     sticks.look()
     finish(sticks.store)
-    assert sticks.look() == 0
-    assert "could not be written to a stick" in caplog.text
+    for _ in range(2):
+        assert sticks.look() == 0
+        monkeypatch.setattr(sticks, "_next_try", 0.0)
+    assert caplog.text.count("could not be written to a stick") == 1
+    listed = [film for film in sticks.store.all_films() if film["refusal_code"] == "unwritable"]
+    assert [film["name"] for film in listed] == [f"ward-a/{RESULTS}"]
+    assert not [path for path in stick.iterdir() if path.suffix == ".part"]
+    (stick / RESULTS).rmdir()
+    sticks.look()
+    assert (stick / RESULTS).is_file()
 
 
 @pytest.fixture

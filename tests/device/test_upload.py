@@ -219,7 +219,7 @@ def test_an_original_that_no_film_refers_to_is_queued_or_where_it_is_damaged_rem
     for sha256 in (known, forgotten.sha256, damaged.sha256):
         os.utime(store.original_path(sha256), (long_ago, long_ago))
     for _ in range(2):
-        queue_forgotten(store)
+        list(queue_forgotten(store))
     assert {one["sha256"] for one in store.all_films()} == {known, forgotten.sha256} == store.kept()
     assert store.counts()["queued"] == 2 and store.original_path(recent.sha256).is_file()
     assert not store.original_path(damaged.sha256).exists()
@@ -234,6 +234,6 @@ def test_an_original_that_came_back_while_it_was_removed_is_kept_like_any_other(
     path = store.original_path(taken.sha256)
     path.write_bytes(film(1))
     os.utime(path, (0, 0))
-    queue_forgotten(store)
+    list(queue_forgotten(store))
     assert store.kept() == {taken.sha256} and [one["state"] for one in store.all_films()] == ["refused"]
     store.close()

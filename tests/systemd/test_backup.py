@@ -268,3 +268,14 @@ def test_a_snapshot_into_a_folder_that_is_in_use_is_refused(full, cxrbox, tmp_pa
     (tmp_path / "mine").touch()
     done = cxrbox("snapshot", "--state", full.data / "state", tmp_path)
     assert done.returncode == 2 and "is not empty; name a new folder" in done.stderr
+
+
+def test_to_prove_a_snapshot_changes_nothing_in_it(full, cxrbox, tmp_path):
+    folder = full.data / "proven"
+    assert cxrbox("snapshot", "--state", full.data / "state", folder).returncode == 0
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    for _ in range(2):
+        done = cxrbox("snapshot", "--check", folder)
+        assert done.returncode == 0, done.stderr
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    shutil.rmtree(folder)

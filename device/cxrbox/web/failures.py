@@ -4,7 +4,7 @@ import logging
 import sqlite3
 
 from flask import Flask, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException, ServiceUnavailable
+from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
 
 from cxrbox.errors import ConfigError
 from cxrbox.retention import disk_status
@@ -23,6 +23,7 @@ class InsufficientStorage(HTTPException):
 def handle_failures(app: Flask) -> None:
     """Have an application show every error so."""
     app.register_error_handler(HTTPException, show_error)
+    app.register_error_handler(OverflowError, show_no_such_number)
     for kind in (*STORE_ERRORS, OSError):
         app.register_error_handler(kind, show_store_failure)
 
@@ -32,6 +33,11 @@ def show_error(error: HTTPException):
     if request.path.startswith("/api/"):
         return jsonify(error={"code": error.code, "message": error.description}), error.code
     return render_template("error.html", error=error), error.code
+
+
+def show_no_such_number(_: OverflowError):
+    """Show that a number is larger than any that SQLite keeps."""
+    return show_error(NotFound("There is no such film on this box."))
 
 
 def show_store_failure(err: sqlite3.OperationalError | ConfigError | OSError):

@@ -16,6 +16,8 @@ routes = Blueprint("notices", __name__)
 FAULT, WARNING = "fault", "warning"
 # The reader gives a sign of life every 10 s, but not while it reads a film.
 SILENT_SECONDS = 30.0
+# Intake gives one as often, but not while it copies what is large from a slow stick.
+INTAKE_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,19 @@ def find_notices(settings: Settings, statuses: dict[str, dict[str, Any]], page_s
     """Return what is wrong, the worst first; the page has run for so long."""
     reader = statuses.get("reader")
     of_the_reader = _of_a_reader(reader, settings) if reader else _of_no_reader(settings, page_seconds)
-    found = [*_of_the_disk(settings), *of_the_reader, *_of_the_clock()]
+    of_intake = _of_intake(statuses.get("intake"))
+    found = [*_of_the_disk(settings), *of_the_reader, *of_intake, *_of_the_clock()]
     return sorted(found, key=lambda notice: notice.level != FAULT)
 
 
 def reader_answers(status: dict[str, Any] | None, settings: Settings) -> bool:
     """Return whether the reader gave a sign of life of late."""
-    if status is None:
-        return False
-    age = datetime.now(UTC) - datetime.fromisoformat(status["at"])
-    return age.total_seconds() < settings.film_seconds + SILENT_SECONDS
+    return status is not None and _age(status) < settings.film_seconds + SILENT_SECONDS
+
+
+def _age(status: dict[str, Any]) -> float:
+    """Return how many seconds lie between a sign of life and now; a clock that was set back makes it no younger."""
+    return abs((datetime.now(UTC) - datetime.fromisoformat(status["at"])).total_seconds())
 
 
 def _of_no_reader(settings: Settings, page_seconds: float) -> list[Notice]:
@@ -72,6 +77,14 @@ def _of_a_reader(status: dict[str, Any], settings: Settings) -> list[Notice]:
         )
         notices.append(Notice("golden_failed", WARNING, text))
     return notices
+
+
+def _of_intake(status: dict[str, Any] | None) -> list[Notice]:
+    """Say that nobody takes films in, where somebody did."""
+    if status is None or _age(status) < INTAKE_SECONDS:
+        return []
+    since = f"Films from folders and sticks are not taken in since {local_time(status['at'])}"
+    return [Notice("intake_silent", FAULT, f"{since}. They stay where they are; uploads are taken.")]
 
 
 def _of_the_disk(settings: Settings) -> list[Notice]:

@@ -104,9 +104,9 @@ class Sticks:
         """Write to each stick the results of its films, once all of them are read and whenever they change."""
         version = self.store.version()
         for name, stick in self._sticks.items():
-            if stick.settled and self._written.get(name) != version and self.store.finished_below(stick.prefix):
-                if self._write(stick):
-                    self._written[name] = version
+            due = stick.settled and self._written.get(name) != version and self.store.finished_below(stick.prefix)
+            if due and self._write(stick):
+                self._written[name] = version
 
     def _write(self, stick: Intake) -> bool:
         """Write the results of a stick's films, whole or not at all; return whether they are on it."""

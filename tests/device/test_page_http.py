@@ -4,10 +4,13 @@ import csv
 import html
 import io
 import json
+import socket
+import time
 import urllib.error
 import urllib.request
 
 import pytest
+from cxrbox.errors import RefusedError
 from cxrbox.store import Store
 from page_browser import LonePage, open_page
 from page_films import lay_photograph, lay_refusal, lay_result, take
@@ -122,3 +125,36 @@ def test_a_date_that_is_none_is_told(lone):
     with pytest.raises(urllib.error.HTTPError) as failed:
         lone.get("/export.csv?since=yesterday")
     assert failed.value.code == 400 and b"is no date" in failed.value.read()
+
+
+def test_clients_that_do_not_read_their_export_stop_no_page(tmp_path):
+    box = LonePage(tmp_path, free_port())
+    box.films.mkdir()
+    box.start()
+    store = Store(box.state)
+    with store.together():
+        for number in range(20_000):
+            store.add_refused(f"{'long' * 30}-{number}.txt", "1", 1, RefusedError("unknown_format", LONG))
+    store.close()
+    deaf = []
+    for _ in range(8):
+        client = socket.create_connection(("127.0.0.1", box.port))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(b"GET /export.csv HTTP/1.1\r\nHost: box\r\n\r\n")
+        deaf.append(client)
+    time.sleep(1)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        box.get("/export.csv")
+    assert refused.value.code == 503 and b"try again in a moment" in refused.value.read()
+    assert b"CXR Box" in box.get("/")
+    for client in deaf:
+        client.close()
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            assert box.get("/export.csv").count(b"\n") == 20_001
+            break
+        except urllib.error.HTTPError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+    box.stop()

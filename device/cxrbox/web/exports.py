@@ -1,6 +1,7 @@
 """All films as a file, written while it is sent: however many there are, none is held in memory."""
 
 from collections.abc import Iterable, Iterator
+from threading import BoundedSemaphore
 
 from flask import Blueprint, Response, abort, request
 
@@ -11,6 +12,9 @@ from cxrbox.web.context import the_settings
 from cxrbox.web.words import sentence
 
 routes = Blueprint("exports", __name__)
+# A client that does not read on keeps the thread that answers it, and the server has eight: the page needs the others.
+MOST_AT_ONCE = 3
+_sending = BoundedSemaphore(MOST_AT_ONCE)
 
 
 @routes.get("/export.csv")
@@ -53,5 +57,9 @@ def _json_array(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _attachment(lines: Iterator[str], mimetype: str, suffix: str) -> Response:
+    if not _sending.acquire(blocking=False):
+        abort(503, "Films are being exported to others now; try again in a moment.")
     headers = {"Content-Disposition": f'attachment; filename="cxrbox-films.{suffix}"'}
-    return Response(lines, mimetype=mimetype, headers=headers)
+    response = Response(lines, mimetype=mimetype, headers=headers)
+    response.call_on_close(_sending.release)
+    return response

@@ -155,6 +155,13 @@ def _work(name: str, settings: Settings, ended: threading.Event) -> None:
         run_web(settings, ended.wait)
 
 
+def is_damage(err: Exception) -> bool:
+    """Return whether SQLite says that a database is none, or not as it was made, rather than that it cannot be used."""
+    if not isinstance(err, sqlite3.OperationalError):
+        return isinstance(err, sqlite3.DatabaseError)
+    return str(err).startswith(("Could not decode", "no such"))
+
+
 def main() -> None:
     """Run the command line; what the user can mend ends with one sentence and status 2."""
     # To be said before numpy is loaded. Films are read side by side, a core each; the threads of its linear algebra
@@ -168,9 +175,15 @@ def main() -> None:
     except BrokenPipeError:
         # Whoever reads the output, `head` say, has enough; what is still buffered must not fail at the exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (sqlite3.OperationalError, OSError) as err:
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    except (sqlite3.DatabaseError, OSError) as err:
         if isinstance(err, OSError) and err.errno not in STATE_ERRORS:
             raise
+        if is_damage(err):
+            # Without its words: they may quote what the database holds of a patient.
+            print("cxrbox: the database of the state folder is damaged; put a backup in its place", file=sys.stderr)
+            sys.exit(EXIT_CONFIG)
         print(f"cxrbox: the state folder could not be written ({err}); free some space", file=sys.stderr)
         sys.exit(EXIT_STATE)
 

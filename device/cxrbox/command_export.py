@@ -24,6 +24,8 @@ FACTS = (
     "finished_at",
     "state",
     "refusal_code",
+    "overridden",
+    "unstable",
     "original_kept",
     "bundle",
     "bundle_sha256",
@@ -64,7 +66,9 @@ def export_rows(store: Store, since: str = "", below: str = "") -> Iterator[dict
     """Yield one row a film, with the keys of `COLUMNS`; which films, see `PageSide.all_films`."""
     for film in store.all_films(since, below):
         reading = film["reading"] or {}
-        known = film | {"original_kept": film["original_at"] is not None} | reading
+        unstable = None if film["unstable"] is None else " ".join(film["unstable"])
+        facts = {"original_kept": film["original_at"] is not None, "overridden": bool(film["overridden"])}
+        known = film | facts | {"unstable": unstable} | reading
         row = {key: known.get(key) for key in FACTS}
         for finding in FINDINGS:
             of = reading.get("findings", {}).get(finding, {})

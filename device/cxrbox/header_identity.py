@@ -6,7 +6,7 @@ from pydicom import dcmread
 
 from cxrbox.decoding.limits import distrust
 from cxrbox.errors import RefusedError
-from cxrbox.identity import plain
+from cxrbox.names import plain
 from cxrbox.store.record_side import LONGEST_IDENTITY
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import zxingcpp
 
+from cxrbox.names import plain
 from cxrbox.store.record_side import LONGEST_IDENTITY
 
 # What labels of films carry. Codes without a check, such as ITF, are found in bare noise.
@@ -26,8 +27,3 @@ def read_code(photo: np.ndarray) -> str | None:
     # Two codes are two patients, or one of them is no patient: nobody guesses which. A long one is an address, say.
     text = found.pop() if len(found) == 1 else ""
     return text if 0 < len(text) <= LONGEST_IDENTITY else None
-
-
-def plain(text: str) -> str:
-    """Return a text without what cannot be shown."""
-    return "".join(character for character in text if character.isprintable()).strip()

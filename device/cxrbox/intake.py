@@ -28,6 +28,10 @@ MOST_TOGETHER = 8
 BYTES_TOGETHER = 64 << 20
 # What the box itself writes to a memory stick.
 RESULTS = "cxr-box-results.csv"
+# What Windows keeps on every stick: what was deleted, and its own notes.
+SYSTEM_FOLDERS = {"$RECYCLE.BIN", "RECYCLER", "System Volume Information"}
+# Nanoseconds since 1970: a machine without a clock writes all its films in 1980, under the same few names.
+PLAUSIBLE_NS = 946684800 * 10**9
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class Entry:
     name : str
         Its path below the folder, as text.
     signature : str
-        Changes when the content does: size, time of change and inode.
+        Changes when the content does: size and times of change.
     size : int
         Bytes.
     changed : float
@@ -91,6 +95,8 @@ class Intake:
         self.folder, self.store, self.settle_seconds = folder, store, settle_seconds
         self.source, self.prefix, self._took = source, prefix, took
         self._seen = store.sightings()
+        if source == "stick":
+            self._seen = {name: signature for name, signature in self._seen.items() if _plausible(signature)}
         self._pending: dict[str, tuple[str, float]] = {}
         self._unlisted = False
         self._trouble: int | None = None
@@ -217,7 +223,11 @@ class Intake:
         """Yield each folder and what to look at in it: files, empty sub-folders, and links, which are not followed."""
         for folder, folders, names in os.walk(self.folder, onerror=self._note_unlisted):
             links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
-            folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
+            folders[:] = [
+                name
+                for name in folders
+                if not name.startswith(".") and name not in links and name not in SYSTEM_FOLDERS
+            ]
             names = [name for name in names + links if not name.startswith(".") and name != RESULTS]
             if names or folders or folder == str(self.folder) or self._knows_below(folder):
                 yield folder, names
@@ -247,8 +257,14 @@ class Intake:
         return self.prefix if relative == os.curdir else f"{self.prefix}{printable_name(relative)}/"
 
     def _signature(self, found: os.stat_result) -> str:
-        """Return what changes when a file does; FAT has no inodes that last, and a stick comes and goes."""
-        return f"{found.st_size}:{found.st_mtime_ns}:{0 if self.source == 'stick' else found.st_ino}"
+        """Return what changes when a file does; the kernel's own time is a stick's only as long as it is plugged in."""
+        return f"{found.st_size}:{found.st_mtime_ns}:{0 if self.source == 'stick' else found.st_ctime_ns}"
+
+
+def _plausible(signature: str) -> bool:
+    """Return whether a file's own time tells one film from another; otherwise its content must."""
+    modified = signature.split(":")[1:2]
+    return not modified or not modified[0].isdigit() or int(modified[0]) >= PLAUSIBLE_NS
 
 
 def _together(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

@@ -58,8 +58,9 @@ ADVICE = {
     "out_of_memory": "export the film at a smaller size and send it again",
 }
 
-# What a person who has seen the film may have read all the same. Where no film was found there is nothing to read.
-OVERRIDABLE = {*CAPTURE_ADVICE, "not_a_chest_film", "turned", "negative"} - {"no_film"}
+# What a person who has seen the film may have read all the same. Where no film was found there is nothing to read, and
+# of several nobody could say which was.
+OVERRIDABLE = {*CAPTURE_ADVICE, "not_a_chest_film", "turned", "negative"} - {"no_film", "several_films"}
 
 
 def refuse(code: str, reason: str) -> RefusedError:

@@ -1,5 +1,6 @@
 """What becomes of one film, with all that is kept of it and nothing that is large: a result or a refusal."""
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -9,12 +10,13 @@ import cv2
 import numpy as np
 
 from cxrbox.chest import SEEN_BY_BODY
-from cxrbox.decoding.film import DecodedFilm, decode_film
+from cxrbox.decoding.film import DecodedFilm, decode_content
+from cxrbox.decoding.reading import read_once
 from cxrbox.errors import RefusedError
 from cxrbox.identity import read_code
 from cxrbox.maps import pack_maps
 from cxrbox.reading import Again, Reader, photograph_of
-from cxrbox.refusals import CAPTURE_ADVICE
+from cxrbox.refusals import OVERRIDABLE, refuse
 from cxrbox.settings import Settings
 from cxrbox.store import QueuedFilm, Store
 
@@ -136,17 +138,22 @@ def read_queued(reader: Reader, settings: Settings, film: QueuedFilm, path: Path
     Raises
     ------
     RefusedError
-        If it cannot be decoded; that it must not be read is a refusal that is returned.
+        If it cannot be decoded, or is not the film that came; that it must not be read is a refusal that is returned.
     MemoryError
         If it takes more memory than there is.
     """
     started = time.perf_counter()
-    decoded = decode_film(path)
+    content = read_once(path)
+    if hashlib.sha256(content).hexdigest() != film.sha256:
+        raise refuse("damaged", "the copy of the film that the box keeps is damaged")
+    decoded = decode_content(content)
     photograph = photograph_of(decoded, film.source)
     try:
         reading = reader.read_decoded(decoded, film.source, film.overridden)
     except RefusedError as refusal:
-        shown = fit_page(photograph) if refusal.code in CAPTURE_ADVICE and photograph is not None else None
+        # Who may have it read all the same must see it.
+        seen = decoded.grey if photograph is None else photograph
+        shown = fit_page(seen) if refusal.code in OVERRIDABLE or photograph is not None else None
         # Not the error itself: it would hold on to the film.
         told = reader.provenance() if refusal.code in SEEN_BY_BODY else {}
         return Refusal(RefusedError(refusal.code, refusal.reason), Pictures(None, shown), decoded.size, told)

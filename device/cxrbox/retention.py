@@ -13,6 +13,8 @@ from cxrbox.store import Store
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 60.0
+# UTC; no box is older: what came before came under a clock that nobody had set.
+PLAUSIBLE = "2025-01-01"
 # The page warns while this many times the reserve is left, long before anything must be removed.
 WARN_AT = 2
 # With less (MiB) nothing can be written reliably.
@@ -88,6 +90,7 @@ class Keeper:
         if clock_trusted() is False:
             return 0
         oldest = (datetime.now(UTC) - timedelta(days=self.settings.retention_days)).isoformat(timespec="milliseconds")
+        self.store.date_originals(PLAUSIBLE)
         past = [film for film, _, came in self.store.removable(MOST_AT_ONCE) if came < oldest]
         return sum(self.store.remove_original(film, "age") for film in past)
 

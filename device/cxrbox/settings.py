@@ -64,9 +64,16 @@ class Settings:
     def __post_init__(self):
         for setting in fields(self):
             _check(setting, getattr(self, setting.name))
-        if self.state.resolve().is_relative_to(self.films.resolve()):
+        watched = [("films", self.films)] + ([("sticks", self.sticks)] if self.from_stick else [])
+        for name, folder in watched:
+            if self.state.resolve().is_relative_to(folder.resolve()):
+                raise ConfigError(
+                    f"state ({self.state}) lies inside {name} ({folder}), so the box would read its own copies;"
+                    " name a folder outside of it"
+                )
+        if self.films.resolve().is_relative_to(self.state.resolve()):
             raise ConfigError(
-                f"state ({self.state}) lies inside films ({self.films}), so the box would read its own copies;"
+                f"films ({self.films}) lies inside state ({self.state}), so the box would read its own copies;"
                 " name a folder outside of it"
             )
         if self.write_to_stick and not self.from_stick:

@@ -117,7 +117,9 @@ class Sticks:
         try:
             if target.exists() and target.read_bytes() == text:
                 return True
-            with temporary.open("wb") as file:
+            # A link that lay there would lead to another file.
+            temporary.unlink(missing_ok=True)
+            with temporary.open("xb") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())

@@ -187,7 +187,7 @@ def queue_forgotten(store: Store) -> Iterator[Path]:
     """
     kept, oldest = store.kept(), time.time() - FORGOTTEN_SECONDS
     for path in store.originals.glob("??/*"):
-        if path.name in kept or (found := path.stat()).st_mtime > oldest:
+        if path.name in kept or not path.is_file() or (found := path.stat()).st_mtime > oldest:
             continue
         with path.open("rb") as film:
             sha256 = hashlib.file_digest(film, "sha256").hexdigest()

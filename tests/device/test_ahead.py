@@ -18,6 +18,7 @@ from cxrbox.reading import open_reader
 from cxrbox.results import Refusal, read_queued
 from cxrbox.settings import Settings
 from cxrbox.store import QueuedFilm, Store
+from cxrbundle.bundle import sha256_file
 from cxrbundle.phantom import draw_phantom
 from stored_films import keep_phantoms, read_queue
 
@@ -173,7 +174,8 @@ def test_a_header_says_whom_it_shows_only_where_that_is_wanted(tmp_path, bundle_
     film.save_as(path)
     for wanted, told in ((True, ("MRN 0042", "dicom")), (False, None)):
         settings = Settings(bundle=bundle_folder, threads=1, dicom_identity=wanted)
-        assert read_queued(open_reader(settings), settings, films(1)[0], path).identity == told
+        queued = QueuedFilm(1, sha256_file(path))
+        assert read_queued(open_reader(settings), settings, queued, path).identity == told
 
 
 def test_the_largest_films_are_read_one_after_the_other_in_bounded_memory(idle_box):
@@ -228,6 +230,26 @@ def test_what_was_read_ahead_by_a_body_that_drifted_does_not_count(tmp_path, bun
     assert [film["state"] for film in store.all_films()] == ["queued"] * 4
     assert [entry.film for entry in store.ledger() if entry.kind == "withdrawal"] == [1, 2]
     assert store.find_fault() is None
+    store.close()
+
+
+def test_a_film_whose_original_was_exchanged_is_neither_read_nor_drawn(tmp_path, bundle_folder):
+    """It would be another patient's film under this one's result."""
+    store, reader = Store(tmp_path / "state"), open_reader(Settings(bundle=bundle_folder))
+    keep_phantoms(store, 1, 2, 3)
+    paths = [store.original_path(film["sha256"]) for film in store.all_films()]
+    paths[0].write_bytes(paths[2].read_bytes())
+    read_queue(store, reader)
+    assert [film["state"] for film in store.all_films()] == ["refused", "read", "read"]
+    assert "the copy of the film that the box keeps is damaged" in store.film(1)["refusal_reason"]
+    shown = store.picture_path(store.film(2)["sha256"])
+    shown.unlink()
+    paths[1].write_bytes(paths[2].read_bytes())
+    desk = Desk(Settings(), store, reader)
+    while desk.work():
+        pass
+    desk.close()
+    assert not shown.exists() and store.statuses()["pictures"]["undrawable"] == [2]
     store.close()
 
 
@@ -351,6 +373,6 @@ def test_what_waits_for_its_picture_takes_little_memory(tmp_path, bundle_folder)
     film = draw_phantom(1)
     for side, held in ((2048, 2048), (3072, 1024)):
         cv2.imwrite(str(path), cv2.resize(film, (side, side)))
-        result = read_queued(reader, settings, films(1)[0], path)
+        result = read_queued(reader, settings, QueuedFilm(1, sha256_file(path)), path)
         assert result.pictures.film.shape == (held, held)
         assert result.small().pictures is None

@@ -108,11 +108,19 @@ def test_the_database_itself_refuses_to_change_what_is_on_record(kept, statement
         ("DELETE FROM ledger WHERE number = 3", ["ledger_is_not_cut"], 3),
         ("UPDATE results SET unstable = '[\"Mass\"]'", [], 1),
         ("DELETE FROM films WHERE id = 2", [], 2),
+        ("DELETE FROM results", [], 1),
+        ("UPDATE results SET reading = '{'", [], 1),
+        ("UPDATE results SET maps = 'text'", [], 1),
     ],
 )
 def test_what_was_altered_past_the_database_is_found_at_its_entry(kept, statement, triggers, entry):
     tamper(kept, statement, *triggers)
     assert kept.find_fault().number == entry
+
+
+def test_a_ledger_without_a_film_is_sound(store):
+    store.note_bundle({"bundle": "cxr 1"})
+    assert store.find_fault() is None
 
 
 def test_what_is_unstable_cannot_be_taken_back_unseen(kept):
@@ -225,3 +233,14 @@ def test_a_reader_that_comes_too_late_changes_nothing(kept):
     assert not kept.add_result(late.id, READING | {"backend": "late"}, b"maps", 1.0)
     assert kept.film(3)["reading"]["backend"] == "cpu"
     assert [entry.film for entry in kept.ledger() if entry.kind == "result"] == [1, 3]
+
+
+def test_a_damaged_database_is_one_sentence_that_quotes_nothing_of_it(kept, cxrbox, tmp_path):
+    kept._db.execute("UPDATE films SET identity = CAST(x'4d454945522d313233ff' AS TEXT) WHERE id = 1")
+    done = cxrbox("export", "--csv", "--state", tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "cxrbox: the database of the state folder is damaged; put a backup in its place\n"
+    kept.close()
+    (tmp_path / "box.sqlite").write_bytes(b"no database" * 1000)
+    for command in (("verify-log",), ("export", "--json"), ("retain",)):
+        assert cxrbox(*command, "--state", tmp_path).stderr == done.stderr

@@ -165,7 +165,7 @@ def test_the_result_appears_by_itself_and_nobodys_typing_is_lost(lone, store, pa
     page.get_by_text("Say whose film it is").click()
     page.get_by_label("Code of the patient").fill("NKT")
     lay_result(store, film)
-    page.get_by_role("link", name="The result is there").click()
+    page.get_by_role("link", name="There is news of this film").click()
     expect(page.locator(".findings tbody tr")).to_have_count(14)
     film = take(store)
     page.goto(f"{lone.url}/films/{film}")
@@ -217,8 +217,33 @@ def test_a_picture_that_comes_while_somebody_types_throws_nothing_away(lone, sto
     page.get_by_text("Say whose film it is").click()
     page.locator("#code").fill("MRN 7")
     later.rename(later.with_suffix(".jpg"))
-    expect(page.get_by_role("link", name="There is news of the picture: show it")).to_be_visible()
+    expect(page.get_by_role("link", name="There is news of this film: show it")).to_be_visible()
     assert page.locator("#code").input_value() == "MRN 7"
+
+
+def test_what_is_unstable_and_what_counts_no_more_reach_a_page_that_is_open(lone, store, page):
+    film = lay_result(store, take(store))
+    page.goto(f"{lone.url}/films/{film}")
+    expect(page.get_by_text("Which findings are unstable has not been looked at yet.")).to_be_visible()
+    store.add_stability(film, ["Mass"])
+    expect(page.locator("tr[data-finding=Mass] .unstable")).to_be_visible()
+    expect(page.locator(".unstable")).to_have_count(1)
+    page.locator("tr[data-finding=Hernia] a").click()
+    expect(page.locator("tr.chosen")).to_have_attribute("data-finding", "Hernia")
+    store.withdraw(store.film(film)["entry"] - 1, PROVENANCE["backend"])
+    expect(page.get_by_text("It is being read again.")).to_be_visible()
+
+
+def test_who_wanted_a_film_read_all_the_same_is_said(lone, store, page):
+    film = lay_refusal(store, take(store), "glare", GLARE)
+    store.override(film, "Dr B, nobody else can see it")
+    assert store.claim().id == film
+    lay_result(store, film)
+    page.goto(f"{lone.url}/films/{film}")
+    expect(page.get_by_text("“Dr B, nobody else can see it”")).to_be_visible()
+    page.goto(lone.url)
+    expect(page.locator(f"#film-{film}").get_by_text("read all the same")).to_be_visible()
+    assert b",True," in lone.get("/export.csv")
 
 
 def test_what_counts_no_more_is_said_while_the_film_waits_and_when_it_was_read_again(lone, store, page):

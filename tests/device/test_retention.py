@@ -175,6 +175,13 @@ def test_on_a_real_disk_no_more_is_removed_than_must_be(small_disk, reader):
     store.close()
 
 
+def test_a_film_that_came_before_the_clock_was_set_ages_from_then_on(store, trusted):
+    store._db.execute("UPDATE films SET original_at = '1970-01-01T00:00:07.000+00:00' WHERE id = 2")
+    keeper = Keeper(settings_of(store, retention_days=30), store)
+    assert keeper.look() == 0 and kept(store) == [1, 2, 3, 4]
+    assert store.film(2)["original_at"] > "2026"
+
+
 def test_originals_that_a_backup_holds_are_not_removed_for_space(store, tmp_path, monkeypatch):
     """To remove them would free nothing, and one after the other would be lost."""
     monkeypatch.setattr(retention, "free_mb", lambda _: 0)

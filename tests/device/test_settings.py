@@ -91,6 +91,8 @@ def test_the_usual_file_is_read_where_it_is_there(config, monkeypatch):
         ("port = ", "are no TOML"),
         ("write_to_stick = true", "write_to_stick is on and from_stick is off"),
         ('films = "a"\nstate = "a/b"', "lies inside films"),
+        ('films = "a/originals"\nstate = "a"', "lies inside state"),
+        ('sticks = "a"\nstate = "a/usb/state"\nfrom_stick = true', "lies inside sticks"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_one_sentence(config, cxrbox, text, sentence):

@@ -66,6 +66,29 @@ def test_a_stick_that_returns_is_not_read_again_and_goes_on_where_it_was(sticks,
     assert list(sticks.store.incoming.iterdir()) == []
 
 
+def test_another_film_under_the_same_name_from_a_machine_without_a_clock_is_noticed(sticks, plugged, tmp_path):
+    stick = plugged("ward-a", 1)
+    film, size = stick / "films" / "1.png", (stick / "films" / "1.png").stat().st_size
+    os.utime(film, (315532800, 315532800))
+    assert sticks.look() == 1
+    shutil.move(stick, tmp_path / "pulled")
+    sticks.look()
+    stick = plugged("ward-a", 2)
+    (stick / "films" / "2.png").rename(film)
+    film.write_bytes(film.read_bytes()[:size].ljust(size, b"\0"))
+    os.utime(film, (315532800, 315532800))
+    sticks.look()
+    assert len({one["sha256"] for one in sticks.store.all_films()}) == 2
+    assert sticks.look() == 0
+
+
+def test_what_windows_keeps_on_a_stick_is_left(sticks, plugged):
+    stick = plugged("ward-a", 1)
+    for name in ("$RECYCLE.BIN", "System Volume Information"):
+        shutil.copytree(stick / "films", stick / name)
+    assert sticks.look() == 1 and names(sticks) == ["ward-a/films/1.png"]
+
+
 def test_a_stick_that_is_pulled_between_two_films_loses_neither(sticks, plugged, tmp_path, monkeypatch):
     monkeypatch.setattr("cxrbox.intake.BYTES_TOGETHER", 1)
     stick = plugged("ward-a", 1, 2, 3)

@@ -8,6 +8,8 @@ from typing import Any
 
 # Seconds for which a look counts; the page looks again with every picture it fetches.
 LOOK_SECONDS = 5.0
+# Seconds for which a preview is shown; the camera makes several a second, and may take a few for its locked exposure.
+FRESH_SECONDS = 15.0
 
 
 def replace_file(path: Path, content: bytes, durable: bool = False) -> None:
@@ -52,11 +54,18 @@ class PreviewBoard:
         self._sign_path.touch()
 
     def coaching(self) -> dict[str, Any] | None:
-        """Return what the coach said to the latest preview; None while there is no preview."""
+        """Return what the coach said to the latest preview; None while there is none, or none of late."""
         try:
-            return json.loads(self._coaching_path.read_text())
+            return json.loads(self._coaching_path.read_text()) if self.fresh() else None
         except FileNotFoundError:
             return None
+
+    def fresh(self) -> bool:
+        """Return whether the latest preview shows what the camera sees now; a station that hangs leaves an old one."""
+        try:
+            return abs(time.time() - self._coaching_path.stat().st_mtime) < FRESH_SECONDS
+        except FileNotFoundError:
+            return False
 
     def looked(self) -> bool:
         """Return whether somebody looked of late."""

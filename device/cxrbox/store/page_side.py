@@ -70,6 +70,7 @@ class PageSide(Database):
 def _unpacked(row: sqlite3.Row) -> dict:
     film = dict(row)
     film["reading"] = json.loads(film["reading"]) if film["reading"] else None
-    for finding in json.loads(film.pop("unstable") or "[]"):
+    film["unstable"] = json.loads(film["unstable"]) if film["unstable"] else None
+    for finding in film["unstable"] or []:
         film["reading"]["findings"][finding]["unstable"] = True
     return film

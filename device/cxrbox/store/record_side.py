@@ -5,8 +5,9 @@ from typing import Any
 
 from cxrbox.errors import FilmError
 from cxrbox.ledger import Entry
+from cxrbox.names import plain
 from cxrbox.store.database import Database
-from cxrbox.store.entries import enter, enter_identity, entries
+from cxrbox.store.entries import enter, enter_identity, entries, now
 
 IDENTITY_KINDS = ("typed", "barcode", "dicom", "unknown")
 # Characters: what DICOM gives a Patient ID (PS3.5, VR LO), and room for a sentence.
@@ -32,11 +33,11 @@ class RecordSide(Database):
         FilmError
             If there is no such film, or text and kind do not go together.
         """
-        text = text.strip() if text else None
+        text = plain(text) if text else None
         if kind not in IDENTITY_KINDS or bool(text) == (kind == "unknown") or len(text or "") > LONGEST_IDENTITY:
             raise FilmError(
-                f"an identity is a code of 1 to {LONGEST_IDENTITY} characters of the kind typed, barcode or dicom,"
-                " or no code of the kind unknown; type it again"
+                f"a code has 1 to {LONGEST_IDENTITY} characters that can be seen; go back and type it again,"
+                " or say that it is unknown"
             )
         with self._change():
             self._known(film)
@@ -75,6 +76,11 @@ class RecordSide(Database):
             enter(self._db, "override", film, facts)
             self._db.execute("UPDATE films SET overridden = 1 WHERE id = ?", (film,))
             self._requeue(film)
+
+    def override_note(self, film: int) -> str | None:
+        """Return who wanted a film read all the same, and why; None where nobody did."""
+        found = [*entries(self._db, "film_id = ? AND kind = 'override'", film)]
+        return found[-1].facts["note"] if found else None
 
     def withdraw(self, after: int, backend: str | None) -> int:
         """Queue the films again that a body answered before it was found unfit; return how many.
@@ -130,6 +136,13 @@ class RecordSide(Database):
             (limit,),
         )
         return [tuple(row) for row in rows]
+
+    def date_originals(self, plausible: str) -> None:
+        """Count the age of originals that came under a clock that was not set, before a plausible time, from now on."""
+        which = "original_at < ?"
+        if self._db.execute(f"SELECT 1 FROM films WHERE {which}", (plausible,)).fetchone():
+            with self._change():
+                self._db.execute(f"UPDATE films SET original_at = ? WHERE {which}", (now(), plausible))
 
     def remove_original(self, film: int, reason: str) -> bool:
         """Remove the original and the pictures of a finished film; its result and the ledger stay.

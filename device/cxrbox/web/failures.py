@@ -24,7 +24,7 @@ def handle_failures(app: Flask) -> None:
     """Have an application show every error so."""
     app.register_error_handler(HTTPException, show_error)
     app.register_error_handler(OverflowError, show_no_such_number)
-    for kind in (*STORE_ERRORS, OSError):
+    for kind in (*STORE_ERRORS, sqlite3.DatabaseError, OSError):
         app.register_error_handler(kind, show_store_failure)
 
 
@@ -45,7 +45,13 @@ def show_store_failure(err: sqlite3.OperationalError | ConfigError | OSError):
 
     A full disk has many errors, from its own to SQLite's that a file cannot be opened: the disk is asked.
     """
-    log.warning("a request failed on the state folder: %s", getattr(err, "strerror", None) or err)
+    # Not SQLite's own words: of a damaged database they may quote what it holds of a patient.
+    why = (
+        err
+        if isinstance(err, ConfigError)
+        else getattr(err, "strerror", None) or getattr(err, "sqlite_errorname", None)
+    )
+    log.warning("a request failed on the state folder: %s", why or type(err).__name__)
     if disk_status(the_settings())["level"] == "full":
         return show_error(InsufficientStorage())
     return show_error(ServiceUnavailable("The state folder of the box cannot be used now; try again in a moment."))

@@ -59,6 +59,7 @@ def show_film(film_id: int) -> str:
         drawn=_is_drawn(film),
         undrawable=_is_undrawable(film),
         withdrawn=store.was_withdrawn(film_id),
+        note=store.override_note(film_id),
         photographed=_photograph(film).exists(),
         may_override=may_override(film),
     )

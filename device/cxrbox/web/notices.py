@@ -48,10 +48,10 @@ def find_notices(settings: Settings, statuses: dict[str, dict[str, Any]], page_s
 
 def reader_answers(status: dict[str, Any] | None, settings: Settings) -> bool:
     """Return whether the reader gave a sign of life of late."""
-    return status is not None and _age(status) < settings.film_seconds + SILENT_SECONDS
+    return status is not None and silent_seconds(status) < settings.film_seconds + SILENT_SECONDS
 
 
-def _age(status: dict[str, Any]) -> float:
+def silent_seconds(status: dict[str, Any]) -> float:
     """Return how many seconds lie between a sign of life and now; a clock that was set back makes it no younger."""
     return abs((datetime.now(UTC) - datetime.fromisoformat(status["at"])).total_seconds())
 
@@ -81,10 +81,10 @@ def _of_a_reader(status: dict[str, Any], settings: Settings) -> list[Notice]:
 
 def _of_intake(status: dict[str, Any] | None) -> list[Notice]:
     """Say that nobody takes films in, where somebody did."""
-    if status is None or _age(status) < INTAKE_SECONDS:
+    if status is None or silent_seconds(status) < INTAKE_SECONDS:
         return []
-    since = f"Films from folders and sticks are not taken in since {local_time(status['at'])}"
-    return [Notice("intake_silent", FAULT, f"{since}. They stay where they are; uploads are taken.")]
+    since = f"Nothing is taken in from folders, sticks and the camera since {local_time(status['at'])}"
+    return [Notice("intake_silent", FAULT, f"{since}. Films stay where they are; uploads are taken.")]
 
 
 def _of_the_disk(settings: Settings) -> list[Notice]:

@@ -1,17 +1,21 @@
 """The page before the light box: what the camera sees, what the coach says to it, and the button."""
 
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request, send_file, url_for
 
 from cxrbox.cameras.board import PreviewBoard
 from cxrbox.web.context import the_settings, the_store
+from cxrbox.web.notices import silent_seconds
 
 routes = Blueprint("scan", __name__)
 # The requests that the scan station takes, and what it can be asked to do.
 REQUESTS = "camera"
 TASKS = ("scan", "flat-field", "unlock")
+# A camera that works gives a sign of life every ten.
+CAMERA_SECONDS = 30.0
 
 
 @routes.get("/scan")
@@ -55,10 +59,10 @@ def send_preview() -> Response:
     _require_camera()
     board = PreviewBoard(the_settings().state)
     board.look()
-    try:
-        response = send_file(board.picture_path.resolve(), mimetype="image/jpeg")
-    except FileNotFoundError:
-        response = Response(status=204)
+    response = Response(status=204)
+    with suppress(FileNotFoundError):
+        if board.fresh():
+            response = send_file(board.picture_path.resolve(), mimetype="image/jpeg")
     # It may show somebody's film.
     response.headers["Cache-Control"] = "no-store"
     return response
@@ -68,6 +72,8 @@ def _progress() -> dict[str, Any]:
     """Return how the camera is, the answer to the request with this token, and the film that it brought."""
     token, after = request.args.get("token"), request.args.get("after", type=int)
     camera = the_store().statuses().get("camera")
+    if camera and silent_seconds(camera) > CAMERA_SECONDS:
+        camera |= {"reason": "the camera has not answered for a while; look at Health, or switch the box off and on"}
     answer = (camera or {}).get("answer")
     newest = the_store().newest_film("camera")
     return {

@@ -3,6 +3,7 @@ const heat = document.getElementById("heat");
 const show = document.getElementById("show");
 const strength = document.getElementById("strength");
 const waiting = document.querySelector("[data-wait]");
+const watched = document.querySelector("[data-watch]");
 
 function choose(event) {
   event.preventDefault();
@@ -38,9 +39,39 @@ async function lookForNews() {
   setTimeout(lookForNews, document.hidden ? 5000 : 500);
 }
 
-if (heat) {
+function listen() {
   document.querySelectorAll("a.pick").forEach((link) => link.addEventListener("click", choose));
+}
+
+// The findings once more, with those that are unstable; all else on the page stays as it is.
+async function showChecked(checked) {
+  const answer = await fetch(location.href, { cache: "no-store" });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const findings = "section[aria-label=Findings]";
+  document.querySelector(findings).replaceWith(page.querySelector(findings));
+  watched.dataset.checked = checked;
+  listen();
+}
+
+// A result may be read again, and a second look at the film comes after it.
+async function lookForChange() {
+  try {
+    const answer = await fetch(watched.dataset.watch, { cache: "no-store" });
+    const film = await answer.json();
+    heard("film", answer.ok);
+    const checked = film.unstable === null ? "False" : "True";
+    if (answer.ok && `${film.entry}` !== watched.dataset.entry) return showNews();
+    if (answer.ok && checked !== watched.dataset.checked) await showChecked(checked);
+  } catch {
+    heard("film", false);
+  }
+  setTimeout(lookForChange, document.hidden ? 10000 : 2000);
+}
+
+if (heat) {
+  listen();
   show.addEventListener("change", () => { heat.hidden = !show.checked; });
   strength.addEventListener("input", () => { heat.style.opacity = strength.value / 100; });
 }
 if (waiting) lookForNews();
+else if (watched) lookForChange();

@@ -71,12 +71,19 @@ async function ask(event) {
     const body = new URLSearchParams({ do: task });
     // The answer leads to a page whose address names the request.
     const asked = await fetch(location.pathname, { method: "POST", body });
-    if (!asked.ok) throw new Error();
+    if (!asked.ok) return tell(await reason(asked), "fault");
     await follow(new URL(asked.url).search, task);
   } catch {
     tell("The box could not be asked. Try again.", "fault");
+  } finally {
+    asking = false;
   }
-  asking = false;
+}
+
+// The sentence of an error page.
+async function reason(answer) {
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  return page.querySelector("p.refusal")?.textContent ?? "The box could not be asked. Try again.";
 }
 
 function tell(words, kind) {
@@ -97,6 +104,9 @@ async function follow(query, task) {
   }
   tell("The camera did not answer. Look at Health, then try again.", "fault");
 }
+
+// Whoever comes back to this page from a film finds it as it is now, not as it was left.
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
 if (station) {
   document.getElementById("ask").addEventListener("submit", ask);

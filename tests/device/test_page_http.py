@@ -158,3 +158,10 @@ def test_clients_that_do_not_read_their_export_stop_no_page(tmp_path):
             assert time.monotonic() < deadline
             time.sleep(0.2)
     box.stop()
+
+
+def test_what_may_be_asked_of_an_address_is_said(lone):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        lone.get("/films/1/identity")
+    assert refused.value.code == 405 and {*refused.value.headers["Allow"].split(", ")} == {"OPTIONS", "POST"}
+    assert b"go back to the one you came from" in refused.value.read()

@@ -81,6 +81,29 @@ def test_films_are_dropped_on_the_page_and_each_is_told_of(lone):
         expect(page.locator("#outcomes a")).to_have_attribute("href", "/films/" + str(lone.list_films()[0]["id"]))
 
 
+def test_a_film_that_is_chosen_while_another_is_sent_waits_for_it(lone, tmp_path):
+    """On a phone, a second one is taken before the first has arrived; neither may be lost, nor the page left."""
+    for seed in (31, 32):
+        (tmp_path / f"{seed}.png").write_bytes(film(seed))
+    held = []
+    with open_page(lone, **PHONE) as page:
+        page.route("**/api/films", lambda route: held.append(route))
+        page.goto(f"{lone.url}/upload")
+        page.get_by_label("Choose films").set_input_files(tmp_path / "31.png")
+        expect(page.locator("#outcomes li")).to_have_count(1)
+        page.get_by_label("Choose films").set_input_files(tmp_path / "32.png")
+        assert len(held) == 1
+        held[0].continue_()
+        expect(page.locator("#outcomes li")).to_have_count(2)
+        held[1].continue_()
+        expect(page.locator("#outcomes").get_by_text("taken in")).to_have_count(2)
+        # One alone that the box had already is said to be so, in place of its page.
+        page.unroute("**/api/films")
+        page.goto(f"{lone.url}/upload")
+        page.get_by_label("Choose films").set_input_files(tmp_path / "31.png")
+        expect(page.locator("#outcomes").get_by_text("the box had this film already")).to_be_visible()
+
+
 def test_the_same_content_leads_to_the_known_film(lone):
     [first], [second] = send(lone, **{"a.png": film(4)}), send(lone, **{"b.png": film(4)})
     assert first["new"] and not second["new"] and first["film"] == second["film"]

@@ -4,7 +4,7 @@ import logging
 import sqlite3
 
 from flask import Flask, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException, NotFound, ServiceUnavailable
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, ServiceUnavailable
 
 from cxrbox.errors import ConfigError
 from cxrbox.retention import disk_status
@@ -20,6 +20,13 @@ class InsufficientStorage(HTTPException):
     description = "The disk of the box is full, so nothing was kept. Free some space on it, then send it again."
 
 
+# Instead of the sentences of the library, which speak of URLs.
+PLAIN = {
+    NotFound.description: "There is no such page on this box.",
+    MethodNotAllowed.description: "This address is no page of its own; go back to the one you came from.",
+}
+
+
 def handle_failures(app: Flask) -> None:
     """Have an application show every error so."""
     app.register_error_handler(HTTPException, show_error)
@@ -30,9 +37,13 @@ def handle_failures(app: Flask) -> None:
 
 def show_error(error: HTTPException):
     """Show an error."""
+    if error.description in PLAIN:
+        error.description = PLAIN[error.description]
+    # RFC 9110 15.5.6.
+    headers = {"Allow": ", ".join(error.valid_methods)} if getattr(error, "valid_methods", None) else {}
     if request.path.startswith("/api/"):
-        return jsonify(error={"code": error.code, "message": error.description}), error.code
-    return render_template("error.html", error=error), error.code
+        return jsonify(error={"code": error.code, "message": error.description}), error.code, headers
+    return render_template("error.html", error=error), error.code, headers
 
 
 def show_no_such_number(_: OverflowError):

@@ -15,6 +15,8 @@ function addLine(name) {
   const line = document.createElement("li");
   line.append(document.createElement("b"), " ", document.createElement("span"));
   line.firstChild.textContent = name;
+  // A name may hold marks that turn what stands beside it round.
+  line.firstChild.dir = "auto";
   outcomes.append(line);
   return line;
 }
@@ -39,16 +41,33 @@ async function send(file) {
     if (one.refusal) return tell(line, sentence(one.refusal.reason), "fault");
     link(line, one.film);
     tell(line, one.new ? "taken in" : "the box had this film already", "soft");
-    return one.film;
+    return one.new ? one.film : undefined;
   } catch {
     tell(line, "It was not taken in: the connection to the box was lost. Send it again.", "fault");
   }
 }
 
-async function sendAll(files) {
-  let film;
-  for (const file of files) film = await send(file);
-  if (files.length === 1 && film) location.href = `/films/${film}`;
+// What is chosen while another film is on its way waits for it; a single new film leads to its page.
+let sending = Promise.resolve(), chosen = 0, waiting = 0;
+
+function sendAll(files) {
+  chosen += files.length;
+  waiting += files.length;
+  sending = sending.then(async () => {
+    for (const file of files) {
+      const film = await send(file);
+      waiting -= 1;
+      if (chosen === 1 && film) location.href = `/films/${film}`;
+    }
+  });
+}
+
+function drop(event) {
+  mark(event, false);
+  const folders = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()?.isDirectory);
+  const files = [...event.dataTransfer.files];
+  files.filter((_, at) => folders[at]).forEach((folder) => tell(addLine(folder.name), "This is a folder; open it and send the films in it.", "fault"));
+  sendAll(files.filter((_, at) => !folders[at]));
 }
 
 function mark(event, over) {
@@ -60,9 +79,11 @@ if (form) {
   document.getElementById("send").hidden = true;
   document.getElementById("drop-hint").hidden = false;
   form.querySelectorAll("input[type=file]").forEach((input) => input.addEventListener("change", () => {
-    sendAll([...input.files]).then(() => { input.value = ""; });
+    sendAll([...input.files]);
+    input.value = "";
   }));
   addEventListener("dragover", (event) => mark(event, true));
   addEventListener("dragleave", (event) => mark(event, false));
-  addEventListener("drop", (event) => { mark(event, false); sendAll([...event.dataTransfer.files]); });
+  addEventListener("drop", drop);
+  addEventListener("beforeunload", (event) => { if (waiting) event.preventDefault(); });
 }

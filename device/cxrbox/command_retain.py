@@ -1,13 +1,13 @@
 """`cxrbox retain`: remove originals that must not or cannot be kept, once; a timer runs it."""
 
-from cxrbox.retention import MOST_AT_ONCE, Keeper
+from cxrbox.retention import MOST_AT_ONCE, Keeper, open_with_room
 from cxrbox.settings import Settings
 from cxrbox.store import open_store
 
 
 def run_retain(settings: Settings) -> int:
     """Remove originals past their age, or the oldest where the disk fills up, and say how many; return 0."""
-    keeper = Keeper(settings, open_store(settings.state))
+    keeper = Keeper(settings, open_with_room(settings.state, open_store))
     removed = [keeper.look()]
     while removed[-1] >= MOST_AT_ONCE:
         removed.append(keeper.look())

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import sqlite3
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,10 @@ PLAUSIBLE = "2025-01-01"
 WARN_AT = 2
 # With less (MiB) nothing can be written reliably.
 FULL_MB = 16
+# A file of the state folder, and its bytes: SQLite cannot begin on a full disk, not even to make room on it.
+ROOM, ROOM_BYTES = "room", 4 << 20
+# Taken only where so many times as much is free.
+ROOM_SHARE = 16
 # Films removed in one look, so that the box does not wait.
 MOST_AT_ONCE = 200
 
@@ -42,6 +48,24 @@ def disk_status(settings: Settings) -> dict[str, Any]:
     steps = ((FULL_MB, "full"), (reserve, "reserve"), (WARN_AT * reserve, "low"))
     level = next((level for limit, level in steps if free < limit), "ok")
     return {"free_mb": free, "reserve_mb": reserve, "level": level}
+
+
+def open_with_room(state: Path, open_it: Callable[[Path], Store]) -> Store:
+    """Return the store of a state folder; on a full disk, give up the room that was kept for that.
+
+    Raises
+    ------
+    sqlite3.OperationalError
+        If there is no room all the same.
+    """
+    try:
+        return open_it(state)
+    except sqlite3.OperationalError:
+        if not (state / ROOM).exists():
+            raise
+        (state / ROOM).unlink()
+        log.warning("the disk is full; the room that was kept to begin with is used")
+        return open_it(state)
 
 
 class Keeper:
@@ -70,10 +94,18 @@ class Keeper:
         if removed:
             log.info("the originals of %d films were removed; their results stay", removed)
         self.store.put_status("disk", disk_status(self.settings))
+        self._hold_room()
         if removed >= MOST_AT_ONCE:
             # There is more to remove.
             self._next_look = 0.0
         return removed
+
+    def _hold_room(self) -> None:
+        """Keep the room that the next start may need."""
+        room = self.settings.state / ROOM
+        if not room.exists() and free_mb(self.settings.state) << 20 > ROOM_SHARE * ROOM_BYTES:
+            with room.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)
 
     def _end_interrupted(self) -> int:
         """Enter the removals that a power cut or a full disk kept from the ledger: their files are gone already."""

@@ -17,7 +17,7 @@ from typing import IO
 
 from cxrbox.errors import AlreadyRunningError, ConfigError
 from cxrbox.refusals import refuse
-from cxrbox.retention import Keeper
+from cxrbox.retention import Keeper, open_with_room
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 
@@ -83,7 +83,7 @@ def run_box(settings: Settings, stopped, names: Sequence[str] = PARTS) -> None:
     ConfigError
         If a part cannot work with its settings.
     """
-    store = Store(settings.state)
+    store = open_with_room(settings.state, Store)
     # Parts that are services of their own leave it to a timer, which runs `cxrbox retain`.
     keeper = Keeper(settings, store) if names == PARTS else None
     with state_locks(settings, names) as locks:

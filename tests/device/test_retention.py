@@ -116,14 +116,15 @@ def test_the_page_is_told_how_the_disk_is(store):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """Return a box whose state folder lies on a real disk of 24 MiB."""
+def small_disk(tmp_path, request):
+    """Return a box whose state folder lies on a real disk of 24 MiB, or as many as the test asks for."""
     if not is_root():
         pytest.skip("only root may mount a small disk")
     box = RunningBox(tmp_path, free_port())
     box.films.mkdir()
     box.state.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "cxrbox-test", str(box.state)]
+    size = f"size={getattr(request, 'param', 24)}m"
+    mount = ["mount", "-t", "tmpfs", "-o", size, "cxrbox-test", str(box.state)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("no small disk can be mounted here")
     yield box
@@ -141,6 +142,23 @@ def fill(folder) -> None:
                     pass
             except OSError as err:
                 assert err.errno == 28, err
+
+
+@pytest.mark.parametrize("small_disk", [96], indirect=True)
+def test_a_box_that_was_stopped_starts_on_a_full_disk_and_makes_room_on_it(small_disk):
+    box = small_disk
+    box.start("--retention-free-mb", "0")
+    cv2.imwrite(str(box.films / "before.png"), draw_phantom(1))
+    box.wait_for("before.png")
+    box.wait_until((box.state / "room").exists)
+    assert box.stop() == 0 and not (box.state / "box.sqlite-shm").exists()
+    fill(box.state)
+    box.start("--retention-free-mb", "10")
+    box.wait_until(lambda: "the originals of 1 films were removed" in box.log)
+    assert box.list_films()[0]["original_at"] is None
+    (box.state / "ballast").unlink()
+    cv2.imwrite(str(box.films / "after.png"), draw_phantom(2))
+    assert box.wait_for("after.png")[0]["state"] == "read"
 
 
 def test_a_full_disk_loses_no_film_and_the_box_recovers_by_itself(small_disk):

@@ -155,7 +155,7 @@ def test_a_box_that_was_stopped_starts_on_a_full_disk_and_makes_room_on_it(small
     fill(box.state)
     box.start("--retention-free-mb", "10")
     box.wait_until(lambda: "the originals of 1 films were removed" in box.log)
-    assert box.list_films()[0]["original_at"] is None
+    box.wait_until(lambda: box.list_films()[0]["original_at"] is None)
     (box.state / "ballast").unlink()
     cv2.imwrite(str(box.films / "after.png"), draw_phantom(2))
     assert box.wait_for("after.png")[0]["state"] == "read"

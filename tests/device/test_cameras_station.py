@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import photographed
 import pytest
-from cxrbox.cameras.board import PreviewBoard, replace_file
+from cxrbox.cameras.board import FRESH_SECONDS, PreviewBoard, replace_file
 from cxrbox.cameras.flat_field import WHITE, load_flat_field
 from cxrbox.cameras.folder import NEXT, FolderCamera
 from cxrbox.cameras.station import FLAT_FIELD, PACE_PICTURES, ScanStation
@@ -119,6 +120,18 @@ def test_whoever_looks_sees_the_preview_and_what_the_coach_says(rig):
     assert coaching["code"] in {READY, *ADVICE} and coaching["sentence"]
     assert coaching["frame"] == 1 and np.shape(coaching["corners"]) == (4, 2)
     assert -0.1 < np.min(coaching["corners"]) < np.max(coaching["corners"]) < 1.1
+
+
+def test_a_preview_that_a_hung_station_left_is_not_shown(rig):
+    take_photograph(rig.photographs / "1.png")
+    station = rig.start()
+    station.tick()
+    rig.page.look()
+    station.tick()
+    assert rig.page.fresh() and rig.page.coaching()
+    long_ago = time.time() - 2 * FRESH_SECONDS
+    os.utime(rig.state / "preview" / "coaching.json", (long_ago, long_ago))
+    assert not rig.page.fresh() and rig.page.coaching() is None
 
 
 def test_the_coach_says_what_to_do_when_there_is_no_film(rig):

@@ -98,6 +98,18 @@ def refuse_next(store, code: str, refused_by: dict | None = None) -> int:
     return film
 
 
+def test_a_reader_that_began_anew_knows_when_a_device_passed_last(store, bundle_folder):
+    """The process that used the device is gone, and what it answered since then is doubted all the same."""
+    keep_phantoms(store, 1, 2)
+    refuse_next(store, "not_a_chest_film", BY_DEVICE)
+    store.put_status("proven", {"entries": {BY_DEVICE["backend"]: store.last_entry()}})
+    doubted = refuse_next(store, "not_a_chest_film", BY_DEVICE)
+    desk = Desk(Settings(), store, open_reader(Settings(bundle=bundle_folder)))
+    desk._withdraw(BY_DEVICE["backend"])
+    desk.close()
+    assert [film["id"] for film in store.all_films() if film["state"] == "queued"] == [doubted]
+
+
 def test_only_what_that_backend_answered_since_then_is_withdrawn(store):
     keep_phantoms(store, *range(5))
     before = refuse_next(store, "not_a_chest_film", BY_DEVICE)

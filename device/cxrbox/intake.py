@@ -96,7 +96,10 @@ class Intake:
         self.source, self.prefix, self._took = source, prefix, took
         self._seen = store.sightings()
         if source == "stick":
-            self._seen = {name: signature for name, signature in self._seen.items() if _plausible(signature)}
+            # What was refused is not listed once more.
+            for name in store.paths_of_films():
+                if not _plausible(self._seen[name]):
+                    del self._seen[name]
         self._pending: dict[str, tuple[str, float]] = {}
         self._unlisted = False
         self._trouble: int | None = None

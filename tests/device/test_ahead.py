@@ -233,6 +233,35 @@ def test_what_was_read_ahead_by_a_body_that_drifted_does_not_count(tmp_path, bun
     store.close()
 
 
+def test_nothing_is_read_beside_the_films_among_which_is_what_ended_the_last_reader(tmp_path, bundle_folder):
+    store, reader = Store(tmp_path / "state"), open_reader(Settings(bundle=bundle_folder))
+    keep_phantoms(store, 1, 2, 3, 4)
+    store.claim()
+    store.count_crash()
+    store.requeue_interrupted()
+    desk, beside = Desk(Settings(), store, reader), set()
+    while store.counts()["queued"]:
+        desk.work()
+        beside.add(desk._ahead.first)
+    desk.close()
+    assert beside == {None} and store.counts()["read"] == 4
+    store.close()
+
+
+def test_an_empty_picture_that_a_power_cut_left_is_drawn_again(tmp_path, bundle_folder):
+    store, reader = Store(tmp_path / "state"), open_reader(Settings(bundle=bundle_folder))
+    keep_phantoms(store, 1)
+    read_queue(store, reader)
+    picture = store.picture_path(store.film(1)["sha256"])
+    picture.write_bytes(b"")
+    desk = Desk(Settings(), store, reader)
+    while desk.work():
+        pass
+    desk.close()
+    assert picture.read_bytes().startswith(b"\xff\xd8")
+    store.close()
+
+
 def test_a_film_whose_original_was_exchanged_is_neither_read_nor_drawn(tmp_path, bundle_folder):
     """It would be another patient's film under this one's result."""
     store, reader = Store(tmp_path / "state"), open_reader(Settings(bundle=bundle_folder))

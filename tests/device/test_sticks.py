@@ -70,15 +70,21 @@ def test_another_film_under_the_same_name_from_a_machine_without_a_clock_is_noti
     stick = plugged("ward-a", 1)
     film, size = stick / "films" / "1.png", (stick / "films" / "1.png").stat().st_size
     os.utime(film, (315532800, 315532800))
-    assert sticks.look() == 1
+    letter = film.with_name("letter.txt")
+    letter.write_text("no film")
+    os.utime(letter, (315532800, 315532800))
+    assert sticks.look() == 2
     shutil.move(stick, tmp_path / "pulled")
     sticks.look()
     stick = plugged("ward-a", 2)
     (stick / "films" / "2.png").rename(film)
     film.write_bytes(film.read_bytes()[:size].ljust(size, b"\0"))
     os.utime(film, (315532800, 315532800))
-    sticks.look()
-    assert len({one["sha256"] for one in sticks.store.all_films()}) == 2
+    letter.write_text("no film")
+    os.utime(letter, (315532800, 315532800))
+    assert sticks.look() == 1
+    films = [*sticks.store.all_films()]
+    assert len({one["sha256"] for one in films} - {None}) == 2 and len(films) == 3
     assert sticks.look() == 0
 
 

@@ -16,6 +16,11 @@ class IntakeSide(Database):
         """Return the signature of every file taken in, by its path."""
         return dict(self._db.execute("SELECT path, signature FROM sightings").fetchall())
 
+    def paths_of_films(self) -> set[str]:
+        """Return the paths at which something was seen that has a content; what was refused at sight has none."""
+        seen = "SELECT path FROM sightings JOIN films ON films.id = film_id WHERE sha256 IS NOT NULL"
+        return {path for (path,) in self._db.execute(seen)}
+
     def kept(self) -> set[str]:
         """Return the SHA-256 of every film whose original is kept."""
         return {sha256 for (sha256,) in self._db.execute("SELECT sha256 FROM films WHERE original_at IS NOT NULL")}

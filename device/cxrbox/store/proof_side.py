@@ -58,7 +58,8 @@ class ProofSide(Database):
             "SELECT id, films.entry, unstable FROM films JOIN results ON film_id = id WHERE state = 'read' ORDER BY id"
         )
         for film, result, unstable in self._db.execute(read):
-            last = next(iter([*entries(self._db, which, film, result)][::-1]), None)
+            found = [*entries(self._db, which, film, result)]
+            last = found[-1] if found else None
             if (last and last.facts["unstable"]) != (unstable and json.loads(unstable)):
                 number = last.number if last else result
                 return Fault(number, f"what is unstable in film {film} was altered after it was entered")

@@ -61,7 +61,7 @@ def open_with_room(state: Path, open_it: Callable[[Path], Store]) -> Store:
     try:
         return open_it(state)
     except sqlite3.OperationalError:
-        if not (state / ROOM).exists():
+        if free_mb(state) >= FULL_MB or not (state / ROOM).exists():
             raise
         (state / ROOM).unlink()
         log.warning("the disk is full; the room that was kept to begin with is used")

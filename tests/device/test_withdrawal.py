@@ -17,6 +17,7 @@ from cxrbundle.phantom import draw_phantom
 from stored_films import keep_phantoms
 from tpu_faults import tpu_processes, wait_for
 
+SETTINGS = Settings(tpu="stand-in", threads=1)
 BY_DEVICE = {"backend": "edgetpu 1", "bundle": "cxr-test 1"}
 
 
@@ -27,13 +28,20 @@ def store(tmp_path):
     store.close()
 
 
-def test_films_that_a_faulty_device_read_or_refused_are_read_again(store, tmp_path, monkeypatch):
+@pytest.fixture
+def on_device(tmp_path, monkeypatch):
+    """Return the file that commands the faults of the stand-in, and a reader that it serves."""
     fault = tmp_path / "fault"
     monkeypatch.setenv(FAULT_FILE, str(fault))
-    settings = Settings(tpu="stand-in", threads=1)
-    reader = make_reader(settings)
+    reader = make_reader(SETTINGS)
     wait_for(lambda: not reader.body.status().degraded)
-    desk = Desk(settings, store, reader)
+    yield fault, reader
+    reader.body.close()
+
+
+def test_films_that_a_faulty_device_read_or_refused_are_read_again(store, on_device, monkeypatch):
+    fault, reader = on_device
+    desk = Desk(SETTINGS, store, reader)
 
     def read_all() -> None:
         while desk.work():
@@ -56,7 +64,6 @@ def test_films_that_a_faulty_device_read_or_refused_are_read_again(store, tmp_pa
         desk.work()
     read_all()
     desk.close()
-    reader.body.close()
     withdrawn = [entry for entry in store.ledger() if entry.kind == "withdrawal"]
     assert [(entry.film, entry.facts["outcome"]) for entry in withdrawn] == [*zip((2, 3), doubted, strict=True)]
     assert [film["state"] for film in store.all_films()] == ["read"] * 3
@@ -66,14 +73,10 @@ def test_films_that_a_faulty_device_read_or_refused_are_read_again(store, tmp_pa
     assert store.find_fault() is None
 
 
-def test_a_device_that_fails_when_it_is_opened_again_is_believed_no_more_either(store, tmp_path, monkeypatch):
+def test_a_device_that_fails_when_it_is_opened_again_is_believed_no_more_either(store, on_device):
     """It answers wrongly, dies, and comes back no better."""
-    fault = tmp_path / "fault"
-    monkeypatch.setenv(FAULT_FILE, str(fault))
-    settings = Settings(tpu="stand-in", threads=1)
-    reader = make_reader(settings)
-    wait_for(lambda: not reader.body.status().degraded)
-    desk = Desk(settings, store, reader)
+    fault, reader = on_device
+    desk = Desk(SETTINGS, store, reader)
     fault.write_text("wrong")
     keep_phantoms(store, 1, 2)
     while desk.work():
@@ -86,7 +89,6 @@ def test_a_device_that_fails_when_it_is_opened_again_is_believed_no_more_either(
     while desk.work():
         pass
     desk.close()
-    reader.body.close()
     assert [entry.film for entry in store.ledger() if entry.kind == "withdrawal"] == [1, 2]
     assert {film["reading"]["backend"].split()[0] for film in store.all_films()} == {"cpu"}
 
@@ -132,12 +134,9 @@ def test_only_what_that_backend_answered_since_then_is_withdrawn(store):
     assert store.find_fault() is None
 
 
-def test_a_film_on_which_the_device_is_lost_is_read_on_one_backend_alone(tmp_path, monkeypatch):
+def test_a_film_on_which_the_device_is_lost_is_read_on_one_backend_alone(on_device, monkeypatch):
     """A photograph is looked at several times; the device answers the first look and aborts at the second."""
-    fault = tmp_path / "fault"
-    monkeypatch.setenv(FAULT_FILE, str(fault))
-    reader = make_reader(Settings(tpu="stand-in", threads=1))
-    wait_for(lambda: not reader.body.status().degraded)
+    fault, reader = on_device
     answered, look = [], SwitchingBody.__call__
 
     def watched(body: SwitchingBody, pixels: np.ndarray) -> np.ndarray:
@@ -149,7 +148,6 @@ def test_a_film_on_which_the_device_is_lost_is_read_on_one_backend_alone(tmp_pat
 
     monkeypatch.setattr(SwitchingBody, "__call__", watched)
     _, output = reader._look(draw_phantom(1), CAMERA, override=False)
-    reader.body.close()
     assert answered[:2] == ["stand-in", "cpu"] and reader.body.backend.startswith("cpu")
     assert set(answered[-7:]) == {"cpu"} and len(answered) > 7
     alone = open_reader(Settings())

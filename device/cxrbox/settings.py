@@ -42,6 +42,7 @@ class Settings:
     golden_seconds: float = _setting(3600.0, "time between two readings of the golden films, in seconds", 60, 86400)
     host: str = _setting("127.0.0.1", "address the page is served at; 0.0.0.0 serves the LAN")
     port: int = _setting(8080, "port of the page", 1, 65535)
+    dns_name: str | None = _setting(None, "name that a DNS server has for the page, beside its address and local names")
     threads: int = _setting(
         4, "films that are read at once, each on a processor core; at most as many as there are cores", 1, 64
     )
@@ -132,7 +133,7 @@ def read_config(path: Path | None) -> dict[str, Any]:
         raw = tomllib.loads(path.read_text("utf-8"))
     except OSError as err:
         raise ConfigError(f"the settings {path} cannot be read ({err.strerror}); name another file") from err
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise ConfigError(f"the settings {path} are no TOML ({err}); mend that line") from err
     kinds = {setting.name: setting for setting in fields(Settings)}
     if unknown := [name for name in raw if name not in kinds]:

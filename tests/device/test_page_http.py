@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 from cxrbox.errors import RefusedError
 from cxrbox.store import Store
+from cxrbox.web.own_name import is_own
 from page_browser import LonePage, open_page
 from page_films import lay_photograph, lay_refusal, lay_result, take
 from running_box import free_port
@@ -101,6 +102,37 @@ def test_every_answer_forbids_requests_that_leave_the_box(lone):
         assert policy.startswith("default-src 'self'") and "unsafe" not in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", ["/", "/api/films", "/static/style.css"])
+def test_a_page_asked_for_under_anothers_name_shows_nothing(lone, path):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(lone.url + path, headers={"Host": "evil.example"}))
+    assert refused.value.code == 403 and b"not known under this name" in refused.value.read()
+
+
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [
+        ("192.168.1.7", True),
+        ("192.168.1.7:8080", True),
+        ("[fe80::1]:8080", True),
+        ("localhost:8080", True),
+        ("ward-1", True),
+        ("ward-1.local", True),
+        ("WARD-1.Local.:443", True),
+        (socket.gethostname(), True),
+        ("xray.hospital.example", True),
+        ("hospital.example", False),
+        ("evil.example", False),
+        ("local.evil.example", False),
+        ("192.168.1.7.evil.example", False),
+        ("[fe80", False),
+        ("", False),
+    ],
+)
+def test_the_page_knows_its_own_names(host, own):
+    assert is_own(host, "xray.hospital.example") is own
 
 
 def test_the_card_is_on_the_page(lone, bundle_folder):

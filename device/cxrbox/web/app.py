@@ -12,6 +12,7 @@ from cxrbox.web import exports, films, health, notices, records, scan, texts, up
 from cxrbox.web.context import close_store
 from cxrbox.web.failures import handle_failures
 from cxrbox.web.notices import current_notices
+from cxrbox.web.own_name import require_own_name
 from cxrbox.web.own_origin import require_own_origin
 from cxrbox.web.shown_bundle import read_shown_bundle
 from cxrbox.web.view import finding_rows, verdict
@@ -45,6 +46,7 @@ def create_app(settings: Settings) -> Flask:
     app.jinja_env.filters.update(local_time=local_time, percent=percent, sentence=sentence, duration=duration)
     for part in (films, records, upload, scan, health, notices, exports, texts):
         app.register_blueprint(part.routes)
+    app.before_request(require_own_name)
     app.before_request(require_own_origin)
     app.after_request(add_headers)
     app.teardown_appcontext(close_store)

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 VOUCHED_SECONDS = 0.2
 # Films that are taken in together: they share the waits for the disk. The first ones are read while more come.
 MOST_TOGETHER = 8
-# But no more bytes than this: a slow stick gets on, and the systemd watchdog sees it.
+# But no more bytes than this: a slow stick gets on, and the watchdog sees it.
 BYTES_TOGETHER = 64 << 20
 # What the box itself writes to a memory stick.
 RESULTS = "cxr-box-results.csv"

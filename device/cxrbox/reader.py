@@ -8,7 +8,7 @@ from cxrbundle.errors import BundleError
 
 from cxrbox.desk import Desk
 from cxrbox.errors import BoxError
-from cxrbox.notify import Watchdog, notify
+from cxrbox.notify import Watchdog, ready
 from cxrbox.reading import make_reader
 from cxrbox.settings import Settings
 from cxrbox.store import Store
@@ -32,7 +32,7 @@ def run_reader(settings: Settings, stopped: Callable[[], bool]) -> None:
         store.put_status("reader", {"unfit": str(err)})
         raise
     _bound_memory(settings.memory_mb)
-    notify("READY=1", f"WATCHDOG_USEC={round((settings.film_seconds + START_SECONDS) * 1e6)}")
+    ready(settings.film_seconds + START_SECONDS)
     watchdog = Watchdog("desk")
     try:
         while not stopped():

@@ -10,7 +10,7 @@ from functools import partial
 
 from cxrbox.errors import ConfigError
 from cxrbox.intake import Intake
-from cxrbox.notify import Watchdog, notify
+from cxrbox.notify import Watchdog, ready
 from cxrbox.settings import Settings
 from cxrbox.sticks import Sticks
 from cxrbox.store import Store
@@ -20,8 +20,10 @@ log = logging.getLogger(__name__)
 # Looking at thousands of known films takes a moment: pause so many times that long, to leave the processor to others,
 # whatever the settings say; and a look that cost so little that this is less than they say is followed sooner.
 IDLE_SHARE, EASY_SHARE = 9, 99
-# But no longer than that, in seconds: the systemd watchdog waits for the next look.
+# But no longer than that, in seconds: the watchdog waits for the next look.
 LONGEST = 30.0
+# One batch of films from a slow stick, or one wait for a busy disk, may take nearly so long, in seconds.
+SILENCE_SECONDS = 180.0
 # No sooner than that, in seconds.
 SOONEST = 0.1
 
@@ -47,7 +49,7 @@ def run_intake(settings: Settings, stopped: Callable[[], bool]) -> None:
     watchdog = Watchdog("films", "camera") if station else Watchdog("films")
     sources = open_sources(settings, store, partial(watchdog.saw, "films"))
     log.info("taking films in")
-    notify("READY=1")
+    ready(SILENCE_SECONDS)
     for _ in queue_forgotten(store):
         watchdog.saw("films")
     # A camera may keep its caller waiting for seconds, so it has a thread of its own.

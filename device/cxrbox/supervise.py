@@ -20,6 +20,7 @@ from cxrbox.refusals import refuse
 from cxrbox.retention import Keeper, open_with_room
 from cxrbox.settings import Settings
 from cxrbox.store import Store
+from cxrbox.watch import Watch
 
 log = logging.getLogger(__name__)
 PARTS = ("reader", "intake", "web")
@@ -48,6 +49,7 @@ class Part:
     settings: Settings
     locks: Sequence[IO]
     process: subprocess.Popen | None = None
+    watch: Watch | None = None
     pause: float = FIRST_PAUSE
     not_before: float = 0.0
     started: float = field(default=0.0)
@@ -57,12 +59,25 @@ class Part:
         command = [sys.executable, "-m", "cxrbox", self.name, "--supervised", *self.settings.to_options()]
         # The part holds the locks as well: they are free only when the last part of a killed box has ended.
         held = [lock.fileno() for lock in self.locks]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=held)
+        environment = dict(os.environ)
+        # Where systemd watches, it hears the part itself.
+        if "NOTIFY_SOCKET" not in environment:
+            self.watch = Watch()
+            environment["NOTIFY_SOCKET"] = self.watch.address
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=held, env=environment)
         self.started = time.monotonic()
 
     def ended(self) -> int | None:
         """Return the exit status if the process has ended since it was started."""
         return self.process.poll() if self.process else None
+
+    def end_if_stuck(self) -> None:
+        """Kill the process where it does not get on; it is started again as after any other end."""
+        if self.process and self.watch and self.watch.is_stuck():
+            log.warning("the %s does not get on and is ended", self.name)
+            # Not waited for: what waits for a disk that hangs ends once that answers.
+            self.process.kill()
+            self._watch_no_more()
 
     def plan_restart(self, status: int) -> None:
         """Wait before the next start, longer after every quick end."""
@@ -71,6 +86,12 @@ class Part:
         self.pause = FIRST_PAUSE if now - self.started > RECOVERED else min(self.pause * 2, longest)
         self.not_before = now + self.pause
         self.process = None
+        self._watch_no_more()
+
+    def _watch_no_more(self) -> None:
+        if self.watch:
+            self.watch.close()
+            self.watch = None
 
 
 def run_box(settings: Settings, stopped, names: Sequence[str] = PARTS) -> None:
@@ -108,7 +129,8 @@ def _keep_room(keeper: Keeper) -> None:
 
 
 def _look_after(part: Part, store: Store) -> None:
-    """Start a part that should run; note how it ended."""
+    """Start a part that should run; end it where it hangs; note how it ended."""
+    part.end_if_stuck()
     status = part.ended()
     if status is not None:
         if status == EXIT_CONFIG:

@@ -2,7 +2,6 @@
 
 import http.client
 import logging
-import os
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -10,7 +9,7 @@ from contextlib import closing
 import waitress
 
 from cxrbox.errors import ConfigError
-from cxrbox.notify import Watchdog, notify
+from cxrbox.notify import Watchdog, ready
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 from cxrbox.taking import clear_leftovers
@@ -22,18 +21,19 @@ log = logging.getLogger(__name__)
 THREADS = 8
 # Bytes of an answer that wait for a slow reader in memory; what goes beyond would be written to the disk (1 MiB).
 WAITING_BYTES = 1 << 19
-# The page asks itself for something this often, where systemd wants to know whether it answers; both in seconds.
-ASK_SECONDS, ANSWER_SECONDS = 3.0, 30.0
+# The page asks itself for something this often, and takes so long to answer at most; without an answer for the last it
+# does not get on; all in seconds.
+ASK_SECONDS, ANSWER_SECONDS, SILENCE_SECONDS = 3.0, 30.0, 90.0
 
 
-def run_web(settings: Settings, wait: Callable[[float | None], bool]) -> None:
+def run_web(settings: Settings, wait: Callable[[float], bool]) -> None:
     """Serve the page until it is to stop.
 
     Parameters
     ----------
     settings : Settings
     wait : callable
-        Waits so many seconds, or for ever, and returns whether the page is to stop.
+        Waits so many seconds and returns whether the page is to stop.
 
     Raises
     ------
@@ -60,9 +60,9 @@ def run_web(settings: Settings, wait: Callable[[float | None], bool]) -> None:
         ) from err
     log.info("the page is at http://%s:%d", settings.host, settings.port)
     threading.Thread(target=server.run, daemon=True).start()
-    notify("READY=1")
+    ready(SILENCE_SECONDS)
     watchdog = Watchdog("page")
-    while not wait(ASK_SECONDS if "NOTIFY_SOCKET" in os.environ else None):
+    while not wait(ASK_SECONDS):
         if _answers(settings):
             watchdog.saw("page")
     server.close()

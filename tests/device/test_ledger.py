@@ -111,11 +111,41 @@ def test_the_database_itself_refuses_to_change_what_is_on_record(kept, statement
         ("DELETE FROM results", [], 1),
         ("UPDATE results SET reading = '{'", [], 1),
         ("UPDATE results SET maps = 'text'", [], 1),
+        ("UPDATE films SET refusal_reason = 'it is too dark' WHERE id = 2", [], 2),
+        ("UPDATE films SET state = 'queued', entry = NULL WHERE id = 1", [], 1),
+        ("UPDATE films SET state = 'reading' WHERE id = 1", [], 1),
     ],
 )
 def test_what_was_altered_past_the_database_is_found_at_its_entry(kept, statement, triggers, entry):
     tamper(kept, statement, *triggers)
     assert kept.find_fault().number == entry
+
+
+def test_an_earlier_outcome_cannot_take_the_place_of_a_later_one(kept):
+    before = kept.film(2)
+    kept.override(2, "the surgeon, at once")
+    assert kept.find_fault() is None, "it waits, and that is on record"
+    kept.add_result(kept.claim().id, READING, b"maps", 12.5)
+    assert kept.find_fault() is None
+    earlier = "state", "refusal_code", "refusal_reason", "started_at", "finished_at", "overridden"
+    tamper(
+        kept, f"UPDATE films SET {', '.join(f'{name} = {before[name]!r}' for name in earlier)}, entry = 2 WHERE id = 2"
+    )
+    assert (kept.find_fault().number, kept.find_fault().reason) == (
+        5,
+        "film 2 stands as if it had not had this outcome last",
+    )
+
+
+def test_a_refusal_of_an_earlier_release_is_sound(kept):
+    *_, last = kept.ledger()
+    facts = {key: value for key, value in list(kept.ledger())[1].facts.items() if key != "reason_sha256"}
+    again = make_entry(last, "refusal", 2, facts)
+    values = again.number, again.kind, again.film, again.text, again.hash
+    kept._db.execute("INSERT INTO ledger (number, kind, film_id, entry, hash) VALUES (?, ?, ?, ?, ?)", values)
+    assert kept.find_fault().number == 4
+    kept._db.execute("UPDATE films SET entry = 4 WHERE id = 2")
+    assert kept.find_fault() is None
 
 
 def test_a_ledger_without_a_film_is_sound(store):

@@ -43,7 +43,7 @@ def enter_outcome(db: sqlite3.Connection, film: int, refused_by: dict[str, Any] 
 
 def outcome_facts(row: sqlite3.Row) -> dict[str, Any]:
     """Return what is entered of a film with its result, as `outcome_row` gives it."""
-    facts = _result(row) if row["state"] == "read" else {"refusal": row["refusal_code"]}
+    facts = _result(row) if row["state"] == "read" else _refusal(row)
     return facts | {
         "film_sha256": row["sha256"],
         "source": row["source"],
@@ -73,6 +73,10 @@ def _result(row: sqlite3.Row) -> dict[str, Any]:
         }
         | {"reading_sha256": sha256_text(row["reading"]), "maps_sha256": sha256_text(row["maps"].hex())}
     )
+
+
+def _refusal(row: sqlite3.Row) -> dict[str, Any]:
+    return {"refusal": row["refusal_code"], "reason_sha256": sha256_text(row["refusal_reason"])}
 
 
 def enter_identity(db: sqlite3.Connection, film: int, text: str | None, kind: str) -> None:

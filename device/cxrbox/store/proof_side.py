@@ -6,6 +6,9 @@ from cxrbox.ledger import Fault, find_fault
 from cxrbox.store.database import Database
 from cxrbox.store.entries import entries, identity_hash, outcome_facts, outcome_row
 
+# What an earlier release did not enter cannot be held against its entries.
+LATER = {"reason_sha256"}
+
 
 class ProofSide(Database):
     """What was altered past the box is found."""
@@ -16,6 +19,7 @@ class ProofSide(Database):
             lambda: find_fault(entries(self._db)),
             self._find_altered_outcome,
             self._find_missing_film,
+            self._find_exchanged_outcome,
             self._find_altered_stability,
             self._find_altered_identity,
             self._find_missing_identity,
@@ -39,6 +43,7 @@ class ProofSide(Database):
                 told = {"film": film} | outcome_facts(outcome_row(self._db, film))
             except (AttributeError, TypeError, ValueError):  # a row that is gone, or is no JSON
                 told = {"film": None}
+            told = {fact: value for fact, value in told.items() if fact in entry.facts or fact not in LATER}
             if not told.items() <= entry.facts.items():
                 return Fault(number, f"the result of film {film} was altered after it was entered")
         return None
@@ -50,6 +55,20 @@ class ProofSide(Database):
             " ORDER BY number LIMIT 1"
         ).fetchone()
         return row and Fault(row["number"], f"film {row['film_id']} was removed after it was entered")
+
+    def _find_exchanged_outcome(self) -> Fault | None:
+        """Return the last entry of the first film that stands as if it had another outcome, or none yet.
+
+        A refused film may wait again without an entry, one that was read only after it was withdrawn.
+        """
+        last = "SELECT max(number) FROM ledger WHERE film_id = films.id"
+        last += " AND kind IN ('result', 'refusal', 'withdrawal', 'override')"
+        row = self._db.execute(
+            f"SELECT films.id, number FROM films JOIN ledger ON number = ({last})"
+            " WHERE CASE WHEN state IN ('read', 'refused') THEN films.entry IS NOT number ELSE kind = 'result' END"
+            " ORDER BY films.id LIMIT 1"
+        ).fetchone()
+        return row and Fault(row["number"], f"film {row['id']} stands as if it had not had this outcome last")
 
     def _find_altered_stability(self) -> Fault | None:
         """Return the first entry whose film has other unstable findings, or none, since its result."""

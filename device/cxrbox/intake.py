@@ -102,20 +102,24 @@ class Intake:
                     del self._seen[name]
         self._pending: dict[str, tuple[str, float]] = {}
         self._unlisted = False
-        self._trouble: int | None = None
-        # At the last look, and at this one.
-        self._warned: set[tuple[str, int | None]] = set()
-        self._warned_now: set[tuple[str, int | None]] = set()
+        # What was wrong at the last look, and what is at this one.
+        self._wrong_before: set[tuple[str, int]] = set()
+        self._wrong: set[tuple[str, int]] = set()
 
     @property
     def settled(self) -> bool:
         """Whether the last look saw all of the folder, and nothing that waits to be taken in."""
         return not self._pending and not self._unlisted
 
+    @property
+    def troubles(self) -> list[str]:
+        """Why something was not taken in at the last look, and is tried again; a full disk says so itself."""
+        return sorted(f"{what} ({os.strerror(number)})" for what, number in self._wrong if number != errno.ENOSPC)
+
     def look(self) -> int:
         """Look into the folder once and take in what has settled; return how many entries were taken."""
         self._unlisted = False
-        self._warned, self._warned_now = self._warned_now, set()
+        self._wrong_before, self._wrong = self._wrong, set()
         entries = {entry.name: entry for entry in self._new_entries()}
         self._pending = {name: since for name, since in self._pending.items() if name in entries}
         settled = filter(self._settled, entries.values())
@@ -181,15 +185,11 @@ class Intake:
             self.store.add_refused(entry.name, entry.signature, entry.size, outcome, self.source)
             return True
         if isinstance(outcome, Copy):
-            self._trouble = None
             self.store.add_film(entry.name, entry.signature, outcome.sha256, entry.size, self.source)
             return True
         # A pulled stick or a full disk: the entry stays pending, so that it is taken in when that is over.
-        # A thousand films on a full disk are one trouble, and one line in the log.
         if isinstance(outcome, OSError):
-            if self._trouble != outcome.errno:
-                log.warning("a file could not be taken in and is tried again: %s", os.strerror(outcome.errno or 0))
-            self._trouble = outcome.errno
+            self._warn("a file cannot be read or copied", outcome)
         return False
 
     def _copy(self, entry: Entry, copies: Copies) -> Copy | None:
@@ -244,10 +244,11 @@ class Intake:
         self._warn("a folder cannot be listed", err)
 
     def _warn(self, what: str, err: OSError) -> None:
-        """Say what is wrong once, not at every look."""
-        if (what, err.errno) not in self._warned | self._warned_now:
-            log.warning("%s: %s", what, err.strerror)
-        self._warned_now.add((what, err.errno))
+        """Say what is wrong once, not at every look nor for every file."""
+        number = err.errno or 0
+        if (what, number) not in self._wrong_before | self._wrong:
+            log.warning("%s: %s", what, os.strerror(number))
+        self._wrong.add((what, number))
 
     def _knows_below(self, folder: str) -> bool:
         """Return whether films of this folder were taken in before, so that it was emptied on purpose."""

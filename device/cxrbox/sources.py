@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 from cxrbox.errors import ConfigError
 from cxrbox.intake import Intake
@@ -66,10 +67,16 @@ def run_intake(settings: Settings, stopped: Callable[[], bool]) -> None:
                 if running and running.done():
                     running.result()
                 _look(sources, settings.look_seconds)
-                store.put_status("intake", {"folder": settings.from_folder, "stick": settings.from_stick})
+                store.put_status("intake", _status(settings, sources))
                 watchdog.saw("films")
         finally:
             ended.set()
+
+
+def _status(settings: Settings, sources: list[Intake | Sticks]) -> dict[str, Any]:
+    """Return what the page is told: what is looked at, and why some of it cannot be taken in."""
+    troubles = [why for source in sources for why in source.troubles]
+    return {"folder": settings.from_folder, "stick": settings.from_stick, "troubles": troubles}
 
 
 def _look(sources: list[Intake | Sticks], pause: float) -> None:

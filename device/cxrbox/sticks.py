@@ -63,6 +63,11 @@ class Sticks:
         self._list_refused()
         return taken
 
+    @property
+    def troubles(self) -> list[str]:
+        """Why something of a stick was not taken in at the last look, and is tried again."""
+        return [f"of the stick {name}, {why}" for name, stick in self._sticks.items() for why in stick.troubles]
+
     def _open(self, folder: Path) -> Intake:
         return Intake(folder, self.store, self.settings.settle_seconds, "stick", f"{folder.name}/", self._took)
 

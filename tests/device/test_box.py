@@ -1,5 +1,6 @@
 """The whole box as a user meets it: a real process, a real folder, real HTTP."""
 
+import contextlib
 import io
 import os
 import random
@@ -45,6 +46,19 @@ def test_the_same_content_under_another_name_is_read_once(box, phantom_png):
     page = f"/films/{film['id']}"
     box.wait_until(lambda: b"b.png" in box.get(page))
     assert len(box.list_films()) == 1
+
+
+def test_a_folder_that_cannot_be_listed_is_told_on_the_page_until_it_can(box, phantom_png):
+    # No path that long can be opened; root may open any other.
+    with contextlib.chdir(box.films):
+        for _ in range(20):
+            Path("f" * 240).mkdir()
+            os.chdir("f" * 240)
+    box.wait_until(lambda: b"a folder cannot be listed (File name too long)" in box.get("/"))
+    phantom_png(1, box.films)
+    assert box.wait_for("phantom-1.png")[0]["state"] == "read"
+    shutil.rmtree(box.films / ("f" * 240))
+    box.wait_until(lambda: b"cannot be listed" not in box.get("/"))
 
 
 def test_a_film_that_is_still_being_written_is_left_alone(box, phantom_png, tmp_path):

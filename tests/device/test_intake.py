@@ -156,10 +156,10 @@ def test_a_medium_that_fails_leaves_the_films_waiting_and_is_logged_once(intake,
         assert intake.look() == 0
         assert intake.look() == 0
     assert names(intake) == [] and list(intake.store.incoming.iterdir()) == []
-    assert [record.getMessage() for record in caplog.records] == [
-        "a file could not be taken in and is tried again: Input/output error"
-    ]
+    assert caplog.messages == ["a file cannot be read or copied: Input/output error"]
+    assert intake.troubles == ["a file cannot be read or copied (Input/output error)"]
     assert intake.look() == 2
+    assert intake.troubles == []
 
 
 def watch_disk(intake, monkeypatch) -> list[tuple[int, int]]:
@@ -209,7 +209,7 @@ def test_a_disk_that_fails_at_the_last_moment_keeps_nothing_half_and_the_films_w
         broken.setattr(taking, "wait_for_disk", fail)
         assert intake.look() == 1
     assert names(intake) == ["notes.txt"] and not list(intake.store.incoming.iterdir())
-    assert caplog.messages == ["a file could not be taken in and is tried again: Input/output error"]
+    assert caplog.messages == ["a file cannot be read or copied: Input/output error"]
     assert intake.look() == 2
 
 

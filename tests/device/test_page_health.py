@@ -83,6 +83,13 @@ def test_intake_that_gave_no_sign_of_life_is_noticed(tmp_path):
     assert ["intake_silent" in codes(age) for age in (10, 1000, -1000)] == [False, True, True]
 
 
+def test_what_cannot_be_taken_in_is_noticed_in_the_words_of_intake(tmp_path):
+    status = {"at": datetime.now(UTC).isoformat(), "troubles": ["a folder cannot be listed (Permission denied)"]}
+    found = find_notices(Settings(state=tmp_path, retention_free_mb=0), {"intake": status})
+    [sentence] = [notice.sentence for notice in found if notice.code == "intake_trouble"]
+    assert sentence.startswith("Some films are not taken in yet: a folder cannot be listed (Permission denied). ")
+
+
 def test_a_reader_that_never_started_is_noticed_once_it_should_have(tmp_path):
     settings = Settings(state=tmp_path, retention_free_mb=0)
     codes = [{notice.code for notice in find_notices(settings, {}, seconds)} for seconds in (10, 1000)]

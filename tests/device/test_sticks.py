@@ -203,10 +203,11 @@ def test_a_stick_of_which_a_folder_cannot_be_listed_is_not_called_taken_in(stick
     for _ in range(3):
         sticks.look()
     assert "a folder cannot be listed" in caplog.text
+    assert sticks.troubles == ["of the stick ward-a, a folder cannot be listed (File name too long)"]
     assert names(sticks) == ["ward-a/films/1.png"] and taken(place) == []
     shutil.rmtree(stick / ("f" * 240))
     sticks.look()
-    assert taken(place) == ["ward-a"]
+    assert taken(place) == ["ward-a"] and sticks.troubles == []
 
 
 def test_a_stick_that_results_go_back_to_is_kept_until_they_are_written(tmp_path, plugged):

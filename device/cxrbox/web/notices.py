@@ -80,11 +80,20 @@ def _of_a_reader(status: dict[str, Any], settings: Settings) -> list[Notice]:
 
 
 def _of_intake(status: dict[str, Any] | None) -> list[Notice]:
-    """Say that nobody takes films in, where somebody did."""
-    if status is None or silent_seconds(status) < INTAKE_SECONDS:
+    """Say that nobody takes films in, where somebody did, or that some cannot be taken in."""
+    if status is None:
         return []
+    if silent_seconds(status) < INTAKE_SECONDS:
+        return _of_troubles(status.get("troubles", []))
     since = f"Nothing is taken in from folders, sticks and the camera since {local_time(status['at'])}"
     return [Notice("intake_silent", FAULT, f"{since}. Films stay where they are; uploads are taken.")]
+
+
+def _of_troubles(troubles: list[str]) -> list[Notice]:
+    if not troubles:
+        return []
+    text = f"Some films are not taken in yet: {troubles[0]}. The box tries again; check the drive and who may read it."
+    return [Notice("intake_trouble", WARNING, text)]
 
 
 def _of_the_disk(settings: Settings) -> list[Notice]:

@@ -3,7 +3,7 @@
 from cxrbox.settings import Settings
 from cxrbox.store import change_schema
 from cxrbox.store.database import require_state
-from cxrbox.supervise import LOCKED_PARTS, state_locks
+from cxrbox.supervise import PARTS, state_locks
 
 
 def run_migrate(settings: Settings, to: int) -> int:
@@ -17,7 +17,7 @@ def run_migrate(settings: Settings, to: int) -> int:
         If a box works with the state folder.
     """
     require_state(settings.state)
-    with state_locks(settings, LOCKED_PARTS):
+    with state_locks(settings, PARTS, several=()):
         before = change_schema(settings.state, to)
     print(f"the state folder was of schema {before} and is of schema {to} now")
     return 0

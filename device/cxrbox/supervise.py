@@ -24,8 +24,8 @@ from cxrbox.watch import Watch
 
 log = logging.getLogger(__name__)
 PARTS = ("reader", "intake", "web")
-# Only one of each may work with a state folder; pages there may be several.
-LOCKED_PARTS = ("reader", "intake")
+# Only one of each of the others may work with a state folder.
+SEVERAL = ("web",)
 # A part that ends so was told something it cannot work with; starting it again would not help.
 EXIT_CONFIG = 2
 # The state folder could not be written (a full disk, say): no fault of the film in hand.
@@ -179,20 +179,27 @@ def _stop(parts: list[Part]) -> None:
 
 
 @contextmanager
-def state_locks(settings: Settings, names: Sequence[str]) -> Iterator[list[IO]]:
-    """Hold the state folder for these parts alone."""
+def state_locks(settings: Settings, names: Sequence[str], several: Sequence[str] = SEVERAL) -> Iterator[list[IO]]:
+    """Hold the state folder for these parts; of `several` there may be others beside them.
+
+    Raises
+    ------
+    AlreadyRunningError
+        If another box works on it.
+    """
     deadline = time.monotonic() + LOCK_SECONDS
     with ExitStack() as held:
         locks = []
         for name in names:
-            if name in LOCKED_PARTS:
-                locks.append(held.enter_context((settings.state / f"{name}.lock").open("w")))
-                _wait_for(locks[-1], deadline, settings)
+            # Not for writing: whoever made the file may be another user than the part.
+            descriptor = os.open(settings.state / f"{name}.lock", os.O_RDONLY | os.O_CREAT, 0o644)
+            locks.append(held.enter_context(os.fdopen(descriptor)))
+            _wait_for(locks[-1], fcntl.LOCK_SH if name in several else fcntl.LOCK_EX, deadline, settings)
         yield locks
 
 
-def _wait_for(lock: IO, deadline: float, settings: Settings) -> None:
-    while not _try_lock(lock):
+def _wait_for(lock: IO, kind: int, deadline: float, settings: Settings) -> None:
+    while not _try_lock(lock, kind):
         if time.monotonic() > deadline:
             raise AlreadyRunningError(
                 f"another box works with the state folder {settings.state}; stop it or name another folder"
@@ -200,9 +207,9 @@ def _wait_for(lock: IO, deadline: float, settings: Settings) -> None:
         time.sleep(0.05)
 
 
-def _try_lock(lock: IO) -> bool:
+def _try_lock(lock: IO, kind: int) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -166,8 +166,9 @@ def test_a_schema_that_this_release_does_not_know_is_refused(state, cxrbox, to):
     assert schema_of(state)[0] == 1
 
 
-def test_a_folder_that_a_box_works_with_is_left_alone(state, cxrbox):
-    with state_locks(Settings(state=state), ["reader"]):
+@pytest.mark.parametrize("part", ["reader", "intake", "web"])
+def test_a_folder_that_a_box_works_with_is_left_alone(state, cxrbox, part):
+    with state_locks(Settings(state=state), [part]):
         done = cxrbox("migrate", "--to", 1, "--state", state)
     assert done.returncode == 2 and "another box works with the state folder" in done.stderr
 
@@ -177,3 +178,19 @@ def test_a_folder_that_is_no_state_folder_is_not_made_one(tmp_path, cxrbox):
         done = cxrbox(*command, "--state", tmp_path / "typo")
         assert done.returncode == 2 and "is no state folder" in done.stderr
     assert not (tmp_path / "typo").exists()
+
+
+def test_a_database_that_a_power_cut_left_empty_is_not_called_sound(tmp_path, cxrbox):
+    (tmp_path / "box.sqlite").touch()
+    for command in (["verify-log"], ["export", "--csv"], ["retain"], ["migrate", "--to", 1]):
+        done = cxrbox(*command, "--state", tmp_path)
+        assert done.returncode == 2 and f"the database of {tmp_path} is empty; put a backup in its place" in done.stderr
+    assert (tmp_path / "box.sqlite").stat().st_size == 0
+
+
+@pytest.mark.parametrize("part", ["run", "intake", "reader", "web"])
+def test_a_file_in_the_place_of_the_state_folder_is_named(tmp_path, cxrbox, part):
+    (tmp_path / "state").write_text("in the way")
+    done = cxrbox(part, "--state", tmp_path / "state")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert f"{tmp_path / 'state'} c" in done.stderr and "name another" in done.stderr

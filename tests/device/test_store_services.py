@@ -65,8 +65,9 @@ def test_the_parts_work_as_services_of_their_own(services, phantom_png):
 @pytest.mark.parametrize("part", ["intake", "reader"])
 def test_a_second_one_of_a_part_is_refused(services, cxrbox, part):
     services.start(part)
-    lock = services.state / f"{part}.lock"
+    lock, deadline = services.state / f"{part}.lock", time.monotonic() + 60
     while not lock.exists():
+        assert time.monotonic() < deadline
         time.sleep(0.05)
     second = cxrbox(part, "--films", services.films, "--state", services.state)
     assert second.returncode == 2 and "another box works with the state folder" in second.stderr

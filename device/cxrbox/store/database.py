@@ -163,6 +163,8 @@ def require_state(state: Path) -> None:
     """Refuse a folder that is no state folder, so that a command which only looks makes none."""
     if not (state / DATABASE).is_file():
         raise ConfigError(f"{state} is no state folder of a box; name it with --state")
+    if not (state / DATABASE).stat().st_size:
+        raise ConfigError(f"the database of {state} is empty; put a backup in its place, or name another with --state")
 
 
 def _unusable(state: Path, err: Exception) -> ConfigError:

@@ -14,6 +14,7 @@ from cxrbundle.errors import BundleError
 
 from cxrbox.command_line import build_parser
 from cxrbox.errors import BoxError
+from cxrbox.folders import make_folder
 from cxrbox.settings import Settings
 from cxrbox.supervise import EXIT_CONFIG, EXIT_STATE, PARTS, STATE_ERRORS, die_with_parent, run_box, state_locks
 
@@ -133,7 +134,7 @@ def _run_part(name: str, settings: Settings, supervised: bool) -> int:
         # Somebody must note the film on which a reader died, so it has a process above it on its own as well.
         run_box(settings, ended.is_set, ["reader"])
     else:
-        settings.state.mkdir(parents=True, exist_ok=True)
+        make_folder(settings.state)
         with state_locks(settings, [name]):
             _work(name, settings, ended)
     return 0

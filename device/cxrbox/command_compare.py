@@ -12,6 +12,7 @@ from cxrbundle.package import read_package
 
 from cxrbox.errors import RefusedError
 from cxrbox.operating_points import made_for
+from cxrbox.originals import whole_original
 from cxrbox.reading import Reader, open_reader
 from cxrbox.settings import Settings
 from cxrbox.store import Store, open_store
@@ -40,7 +41,8 @@ def _open_readers(settings: Settings, old: Path, new: Path) -> tuple[Reader, Rea
 
 def compare(store: Store, old: Reader, new: Reader) -> dict[str, Any]:
     """Return what `compare` says, for JSON."""
-    kept = dict(_read_kept(store, old, new))
+    read = dict(_read_kept(store, old, new))
+    kept = {film: states for film, states in read.items() if states}
     pairs = {film: states for film, states in kept.items() if None not in states}
     before, after = ([film for film, states in pairs.items() if ABOVE in states[at].values()] for at in (0, 1))
     changed = {
@@ -52,6 +54,7 @@ def compare(store: Store, old: Reader, new: Reader) -> dict[str, Any]:
         "new": _named(new),
         "films": len(pairs),
         "not_kept": sum(film["state"] == "read" and film["original_at"] is None for film in store.all_films()),
+        "damaged": [film for film, states in read.items() if not states],
         "refused": {
             "newly": [film for film, (was, is_now) in kept.items() if was and not is_now],
             "no_more": [film for film, (was, is_now) in kept.items() if is_now and not was],
@@ -84,13 +87,15 @@ def _named(reader: Reader) -> dict[str, Any]:
     }
 
 
-def _read_kept(store: Store, old: Reader, new: Reader) -> Iterator[tuple[int, tuple[States, States]]]:
-    """Yield each finished film whose original is kept, and the states of its findings with either bundle."""
+def _read_kept(store: Store, old: Reader, new: Reader) -> Iterator[tuple[int, tuple[States, States] | None]]:
+    """Yield each finished film whose original is kept, and the states of its findings with either bundle.
+
+    None where the original is damaged or gone.
+    """
     for film in store.all_films():
-        path = store.original_path(film["sha256"] or "none")
-        # Retention may take it away meanwhile.
-        if film["state"] in ("read", "refused") and film["original_at"] and path.exists():
-            yield film["id"], (_states(old, film, path), _states(new, film, path))
+        if film["state"] in ("read", "refused") and film["original_at"]:
+            path = whole_original(store, film)
+            yield film["id"], path and (_states(old, film, path), _states(new, film, path))
 
 
 def _states(reader: Reader, film: dict[str, Any], path: Path) -> States:
@@ -122,6 +127,8 @@ def describe(report: dict[str, Any]) -> str:
         lines.append(f"films that are read and would be refused: {', '.join(map(str, refused['newly']))}")
     if refused["no_more"]:
         lines.append(f"films that are refused and would be read: {', '.join(map(str, refused['no_more']))}")
+    if report["damaged"]:
+        lines.append(f"films whose originals are damaged or gone: {', '.join(map(str, report['damaged']))}")
     if report["not_kept"]:
         lines.append(f"{report['not_kept']} more were read, but their originals are not kept")
     return "\n".join(lines)

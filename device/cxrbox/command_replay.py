@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cxrbundle.bundle import sha256_file
 
 from cxrbox.errors import FilmError
+from cxrbox.originals import whole_original
 from cxrbox.reading import GOLDEN_TOLERANCE, Reader, open_reader
 from cxrbox.settings import Settings
 from cxrbox.store import Store, open_store
@@ -59,8 +59,8 @@ def _find_original(store: Store, film: int) -> Path:
     row = store.film(film)
     if row["original_at"] is None:
         raise FilmError(f"the original of film {film} was removed, only its result is kept; send the film again")
-    path = store.original_path(row["sha256"])
-    if not path.is_file() or sha256_file(path) != row["sha256"]:
+    path = whole_original(store, row)
+    if path is None:
         raise FilmError(f"the original of film {film} is not the file that was read; look after the disk")
     return path
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cxrbox.errors import BoxError
+from cxrbox.folders import make_folder
 from cxrbox.settings import Settings
 from cxrbox.store import open_store
 from cxrbox.store.database import DATABASE, require_state
@@ -35,12 +36,14 @@ def make_snapshot(settings: Settings, folder: Path) -> int:
     Raises
     ------
     ConfigError
-        If there is no state folder.
+        If there is no state folder, or the other cannot be made.
     SnapshotError
-        If the folder is not empty, or lies on another disk.
+        If the folder is not empty, lies on another disk, or inside the state folder.
     """
     require_state(settings.state)
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder.resolve().is_relative_to(settings.state.resolve()):
+        raise SnapshotError(f"{folder} lies inside the state folder {settings.state}; name one outside of it")
+    make_folder(folder)
     if any(folder.iterdir()):
         raise SnapshotError(f"{folder} is not empty; name a new folder")
     # Retention may remove a film and intake may add one meanwhile: what the database tells of was there either before
@@ -72,6 +75,8 @@ def check_snapshot(folder: Path) -> int:
         lines = (folder / SUMS).read_text("utf-8").splitlines()
     except OSError as err:
         raise SnapshotError(f"the snapshot has no list of its files ({err.strerror}); {AGAIN}") from err
+    except UnicodeDecodeError as err:
+        raise SnapshotError(f"the snapshot's list of its files is damaged; {AGAIN}") from err
     sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     if unlike := sorted(sums.keys() ^ found.keys()):
         raise SnapshotError(f"{len(unlike)} files are missing or too many, the first is {unlike[0]}; {AGAIN}")
@@ -80,6 +85,10 @@ def check_snapshot(folder: Path) -> int:
             raise SnapshotError(f"{name} is not as it was when the backup was made; {AGAIN}")
     films = _check_database(folder)
     print(f"{films} films and {len(sums)} files, all as they were; the ledger is sound")
+    # Another backup would not mend them, and the rest is worth having.
+    damaged = [name for name, digest in sums.items() if name.startswith("originals/") and Path(name).name != digest]
+    if damaged:
+        print(f"originals that were damaged before the backup was made: {len(damaged)}, the first is {damaged[0]}")
     return 0
 
 

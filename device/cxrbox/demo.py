@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from cxrbox.errors import ConfigError
+from cxrbox.folders import make_folder
 
 # A 15-bit MONOCHROME1 CR of the chest, in each encoding of the NEMA WG-04 samples.
 PATTERN = "RG1_*"
@@ -16,11 +17,11 @@ def copy_demo_films(folder: Path) -> list[Path]:
     Raises
     ------
     ConfigError
-        If the package is not installed.
+        If the package is not installed, or the folder cannot be made.
     """
     package = importlib.util.find_spec("data_store")
     if package is None:
         raise ConfigError("the demonstration films are not installed; run make setup, or name your own folder")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     found = sorted(path for path in Path(package.submodule_search_locations[0]).rglob(PATTERN) if path.is_file())
     return [Path(shutil.copy(path, folder)) for path in found]

@@ -127,6 +127,18 @@ def test_films_whose_originals_are_gone_are_counted_apart(reader, tmp_path):
     store.close()
 
 
+def test_films_whose_originals_are_damaged_are_named_and_not_read(reader, tmp_path):
+    store = Store(tmp_path / "state")
+    keep_phantoms(store, 1, 2)
+    read_queue(store, reader)
+    original = store.original_path(store.film(2)["sha256"])
+    original.write_bytes(store.original_path(store.film(1)["sha256"]).read_bytes())
+    report = compare(store, reader, reader)
+    assert (report["films"], report["damaged"]) == (1, [2])
+    assert "films whose originals are damaged or gone: 2" in describe(report)
+    store.close()
+
+
 def test_films_that_would_be_refused_or_no_more_be_refused_are_named(store, reader, bundle_folder, tmp_path):
     """The new bundle's film check lets nothing pass, but what a person wants read all the same."""
     copied, packed = shutil.copytree(bundle_folder, tmp_path / "strict"), io.BytesIO()

@@ -185,7 +185,9 @@ def main() -> None:
             # Without its words: they may quote what the database holds of a patient.
             print("cxrbox: the database of the state folder is damaged; put a backup in its place", file=sys.stderr)
             sys.exit(EXIT_CONFIG)
-        print(f"cxrbox: the state folder could not be written ({err}); free some space", file=sys.stderr)
+        read_only = getattr(err, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_READONLY
+        advice = "run it as the user of the box, or look after the disk" if read_only else "free some space"
+        print(f"cxrbox: the state folder could not be written ({err}); {advice}", file=sys.stderr)
         sys.exit(EXIT_STATE)
 
 

@@ -83,17 +83,19 @@ def check_snapshot(folder: Path) -> int:
     for name, digest in sums.items():
         if _sha256(found[name]) != digest:
             raise SnapshotError(f"{name} is not as it was when the backup was made; {AGAIN}")
-    films = _check_database(folder)
+    films, lost = _check_database(folder)
     print(f"{films} films and {len(sums)} files, all as they were; the ledger is sound")
-    # Another backup would not mend them, and the rest is worth having.
+    # Another backup would mend neither, and the rest is worth having.
+    if lost:
+        print(f"films whose originals were missing when the backup was made: {', '.join(map(str, lost))}")
     damaged = [name for name, digest in sums.items() if name.startswith("originals/") and Path(name).name != digest]
     if damaged:
         print(f"originals that were damaged before the backup was made: {len(damaged)}, the first is {damaged[0]}")
     return 0
 
 
-def _check_database(folder: Path) -> int:
-    """Prove the database, its ledger and that no original is missing; return the number of films."""
+def _check_database(folder: Path) -> tuple[int, list[int]]:
+    """Prove the database and its ledger; return the number of films, and those whose originals are missing."""
     require_state(folder)
     with closing(sqlite3.connect(folder / DATABASE)) as db:
         answer = db.execute("PRAGMA integrity_check").fetchone()[0]
@@ -110,9 +112,7 @@ def _check_database(folder: Path) -> int:
     lost = [
         film["id"] for film in films if film["original_at"] and f"{film['sha256'][:2]}/{film['sha256']}" not in kept
     ]
-    if lost:
-        raise SnapshotError(f"the originals of {len(lost)} films are missing, the first is {lost[0]}; {AGAIN}")
-    return len(films)
+    return len(films), lost
 
 
 def _link(state: Path, folder: Path) -> None:

@@ -75,12 +75,18 @@ class Keeper:
     ----------
     settings : Settings
     store : Store
+
+    Attributes
+    ----------
+    forbidden : set of int
+        The films whose originals should have been removed at the last look, and may not be by this user.
     """
 
     def __init__(self, settings: Settings, store: Store):
         self.settings = settings
         self.store = store
         self._next_look = 0.0
+        self.forbidden: set[int] = set()
 
     def look_in_time(self) -> None:
         """Look if the last look was a minute ago."""
@@ -90,9 +96,12 @@ class Keeper:
     def look(self) -> int:
         """Remove what must not or cannot be kept, and say how the disk is; return how many originals were removed."""
         self._next_look = time.monotonic() + LOOK_SECONDS
-        removed = self._end_interrupted() + self._remove_old() + self._make_room()
+        self.forbidden.clear()
+        removed = self._enter_missing() + self._remove_old() + self._make_room()
         if removed:
             log.info("the originals of %d films were removed; their results stay", removed)
+        if self.forbidden:
+            log.warning("%d originals may not be removed: they are another user's", len(self.forbidden))
         self.store.put_status("disk", disk_status(self.settings))
         self._hold_room()
         if removed >= MOST_AT_ONCE:
@@ -107,15 +116,21 @@ class Keeper:
             with room.open("wb") as file:
                 os.posix_fallocate(file.fileno(), 0, ROOM_BYTES)
 
-    def _end_interrupted(self) -> int:
-        """Enter the removals that a power cut or a full disk kept from the ledger: their files are gone already."""
-        ended = 0
-        for film, sha256, _ in self.store.removable(MOST_AT_ONCE):
-            # The oldest are removed first.
-            if self.store.original_path(sha256).exists():
-                break
-            ended += self.store.remove_original(film, "interrupted")
-        return ended
+    def _enter_missing(self) -> int:
+        """Enter the originals that are gone: a power cut came between, or somebody removed them past the box."""
+        # First what should be there: what comes meanwhile is there before it is known.
+        removable = self.store.removable()
+        there = {path.name for path in self.store.originals.glob("??/*")}
+        missing = [film for film, sha256, _ in removable if sha256 not in there]
+        return sum(self._remove(film, "missing") for film in missing[:MOST_AT_ONCE])
+
+    def _remove(self, film: int, reason: str) -> bool:
+        """Remove an original; one that may not be removed keeps no other."""
+        try:
+            return self.store.remove_original(film, reason)
+        except PermissionError:
+            self.forbidden.add(film)
+            return False
 
     def _remove_old(self) -> int:
         """Remove originals past their age; not by a clock that is known to be wrong."""
@@ -124,7 +139,7 @@ class Keeper:
         oldest = (datetime.now(UTC) - timedelta(days=self.settings.retention_days)).isoformat(timespec="milliseconds")
         self.store.date_originals(PLAUSIBLE)
         past = [film for film, _, came in self.store.removable(MOST_AT_ONCE) if came < oldest]
-        return sum(self.store.remove_original(film, "age") for film in past)
+        return sum(self._remove(film, "age") for film in past)
 
     def _make_room(self) -> int:
         """Remove the oldest originals until the reserve is free."""
@@ -133,7 +148,7 @@ class Keeper:
             if free_mb(self.settings.state) >= self.settings.retention_free_mb:
                 break
             if not _is_linked(self.store.original_path(sha256)):
-                removed += self.store.remove_original(film, "space")
+                removed += self._remove(film, "space")
         return removed
 
 

@@ -39,8 +39,6 @@ def run_intake(settings: Settings, stopped: Callable[[], bool]) -> None:
     OSError, sqlite3.OperationalError
         If the state folder cannot be written.
     """
-    if settings.from_folder and not settings.films.is_dir():
-        log.warning("the folder of films is not there yet; it is watched as soon as it is")
     # A read lease that is broken while it is tried sends SIGIO, which would end this process.
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     store = Store(settings.state)
@@ -53,6 +51,7 @@ def run_intake(settings: Settings, stopped: Callable[[], bool]) -> None:
     ready(SILENCE_SECONDS)
     for _ in queue_forgotten(store):
         watchdog.saw("films")
+        watchdog.saw("camera")
     # A camera may keep its caller waiting for seconds, so it has a thread of its own.
     ended = threading.Event()
     with ThreadPoolExecutor(1) as pool:

@@ -52,7 +52,7 @@ def read_package(path: Path) -> Package:
     TamperedError
         If a file is missing, is not the one the manifest names, or is not named there.
     """
-    files = _read_folder(path) if path.is_dir() else unpack_files(_read_single(path), path)
+    files = _read_folder(path) if _is_folder(path) else unpack_files(_read_single(path), path)
     if MANIFEST not in files:
         raise ManifestError(f"{path} holds no {MANIFEST}; pack the bundle again")
     manifest = read_manifest(files[MANIFEST], path / MANIFEST)
@@ -71,6 +71,13 @@ def _verify(path: Path, manifest: Manifest, files: dict[str, bytes]) -> None:
             raise TamperedError(
                 f"{path / name} is not the file its manifest names (SHA-256 differs); copy the bundle again"
             )
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except PermissionError:  # told when it is read
+        return False
 
 
 def _read_single(path: Path) -> bytes:

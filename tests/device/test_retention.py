@@ -82,12 +82,20 @@ def test_a_film_that_is_being_read_is_kept(store, trusted):
     assert kept(store) == [film.id]
 
 
-def test_a_removal_that_was_interrupted_is_finished_even_where_there_is_room_again(store):
-    store.original_path(store.film(1)["sha256"]).unlink()
+@pytest.mark.parametrize("film", [1, 3], ids=["the oldest", "any other"])
+def test_an_original_that_is_gone_is_on_record_as_missing(store, film):
+    """A power cut came between its removal and the record of it, or somebody removed it past the box."""
+    others = [number for number in kept(store) if number != film]
+    store.original_path(store.film(film)["sha256"]).unlink()
     keeper = Keeper(settings_of(store), store)
     assert (keeper.look(), keeper.look()) == (1, 0)
-    assert store.film(1)["original_at"] is None and kept(store) == [2, 3, 4]
-    assert list(store.ledger())[-1].facts["reason"] == "interrupted"
+    assert store.film(film)["original_at"] is None and kept(store) == others
+    assert list(store.ledger())[-1].facts["reason"] == "missing"
+
+
+def test_an_original_that_is_gone_of_a_film_that_waits_is_left_to_the_reader(store):
+    store.original_path(store.film(4)["sha256"]).unlink()
+    assert Keeper(settings_of(store), store).look() == 0 and store.counts()["queued"] == 1
 
 
 def test_a_removed_film_that_is_sent_again_is_kept_again_and_not_read_twice(store, trusted):

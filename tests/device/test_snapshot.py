@@ -1,6 +1,8 @@
 """`cxrbox snapshot`: what it refuses to make, and what the proof of one finds."""
 
 import pytest
+from cxrbox import command_snapshot
+from cxrbox.settings import Settings
 from cxrbox.store import Store
 from stored_films import keep_phantoms
 
@@ -34,6 +36,29 @@ def test_an_original_that_was_damaged_before_is_named_and_the_rest_stays_of_use(
     assert done.returncode == 0
     name = original.relative_to(state)
     assert f"originals that were damaged before the backup was made: 1, the first is {name}\n" in done.stdout
+
+
+def test_an_original_that_was_missing_before_is_named_and_the_rest_stays_of_use(state, cxrbox, tmp_path):
+    next(path for path in (state / "originals").rglob("*") if path.is_file()).unlink()
+    assert cxrbox("snapshot", "--state", state, tmp_path / "snapshot").returncode == 0
+    done = cxrbox("snapshot", "--check", tmp_path / "snapshot")
+    assert done.returncode == 0 and "films whose originals were missing when the backup was made: " in done.stdout
+
+
+def test_an_original_that_came_while_the_database_was_copied_is_there(state, tmp_path, monkeypatch):
+    copy = command_snapshot._copy_database
+
+    def copy_late(*folders) -> None:
+        store = Store(state)
+        keep_phantoms(store, 3)
+        store.close()
+        copy(*folders)
+
+    monkeypatch.setattr(command_snapshot, "_copy_database", copy_late)
+    command_snapshot.make_snapshot(Settings(state=state), tmp_path / "snapshot")
+    store = Store(tmp_path / "snapshot")
+    assert [store.original_path(film["sha256"]).is_file() for film in store.all_films()] == [True] * 3
+    store.close()
 
 
 def test_a_snapshot_inside_the_state_folder_is_refused(state, cxrbox):

@@ -117,7 +117,10 @@ class Database:
         self._touch(film)
 
     def _known(self, film: int) -> sqlite3.Row:
-        row = self._db.execute("SELECT * FROM films WHERE id = ?", (film,)).fetchone()
+        try:
+            row = self._db.execute("SELECT * FROM films WHERE id = ?", (film,)).fetchone()
+        except OverflowError:  # larger than any number of SQLite
+            row = None
         if row is None:
             raise FilmError(f"there is no film {film} on this box; the list shows which there are")
         return row
@@ -161,7 +164,11 @@ def change_schema(state: Path, to: int) -> int:
 
 def require_state(state: Path) -> None:
     """Refuse a folder that is no state folder, so that a command which only looks makes none."""
-    if not (state / DATABASE).is_file():
+    try:
+        found = (state / DATABASE).is_file()
+    except PermissionError as err:
+        raise ConfigError(f"{state} may not be looked at ({err.strerror}); run it as the user of the box") from err
+    if not found:
         raise ConfigError(f"{state} is no state folder of a box; name it with --state")
     if not (state / DATABASE).stat().st_size:
         raise ConfigError(f"the database of {state} is empty; put a backup in its place, or name another with --state")

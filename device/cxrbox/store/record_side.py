@@ -128,8 +128,8 @@ class RecordSide(Database):
             enter(self._db, "bundle", None, facts)
         return True
 
-    def removable(self, limit: int) -> list[tuple[int, str, str]]:
-        """Return id, sha256 and time of coming of finished films that are kept, the oldest first."""
+    def removable(self, limit: int = -1) -> list[tuple[int, str, str]]:
+        """Return id, sha256 and time of coming of finished films that are kept, the oldest first; -1: of all."""
         rows = self._db.execute(
             "SELECT id, sha256, original_at FROM films WHERE original_at IS NOT NULL AND state IN ('read', 'refused')"
             " ORDER BY original_at, id LIMIT ?",

@@ -18,7 +18,7 @@ from cxrbox.reading import Again, Reader
 from cxrbox.refusals import refuse
 from cxrbox.results import Refusal, Result, read_queued
 from cxrbox.settings import Settings
-from cxrbox.store import QueuedFilm, Store
+from cxrbox.store import MOST_CRASHES, QueuedFilm, Store
 
 log = logging.getLogger(__name__)
 # One part in so many of the reader's memory may hold decoded films; decoding takes a few times as much.
@@ -63,8 +63,14 @@ class Desk:
         self._next_look = 0.0
         # Those that an interrupted box left; results come before pictures that nobody looks at.
         self._undrawn = deque(store.without_picture())
-        # Films that cannot be drawn though nothing else was in hand, their originals are damaged; the page says so.
+        # Films that cannot be drawn though nothing else was in hand: their originals are damaged, or the reader died
+        # on them each time. The page says so.
         self._undrawable: list[int] = []
+        # The film that the last reader died drawing, and how many did.
+        died = store.statuses().get("drawing")
+        self._fatal, self._deaths = (died["film"], died["deaths"] + 1) if died else (None, 0)
+        if self._deaths >= MOST_CRASHES:
+            self._undrawable.append(self._fatal)
         store.put_status("pictures", {"undrawable": self._undrawable})
         self._filing = Filing(store.state)
         self._outcome: Outcome | None = None
@@ -242,8 +248,9 @@ class Desk:
 
     def _draw(self, film: QueuedFilm) -> None:
         """Draw the picture that was left for later, unless it was asked for before or the original is gone."""
-        if not self.store.without_picture(film.id):
+        if film.id in self._undrawable or not self.store.without_picture(film.id):
             return
+        self.store.begin_drawing(film.id, self._deaths if film.id == self._fatal else 0)
         with self._in_time():
             try:
                 outcome = self._read_whole(film)
@@ -252,6 +259,7 @@ class Desk:
                     outcome = self._read_whole(replace(film, overridden=True))
             except (RefusedError, MemoryError):
                 outcome = None
+        self.store.end_drawing()
         if isinstance(outcome, Result):
             outcome.pictures.draw(self.store, film.sha256)
         elif not self._ahead.crowded:

@@ -337,6 +337,25 @@ def test_a_picture_that_cannot_be_drawn_is_tried_once_however_often_it_is_asked_
     store.close()
 
 
+@pytest.mark.parametrize(("deaths", "drawn"), [(0, True), (1, False)])
+def test_a_picture_on_which_readers_died_is_left_in_the_end(tmp_path, bundle_folder, deaths, drawn):
+    """The next reader would die on it as well, and so on for ever."""
+    store, reader = Store(tmp_path / "state"), open_reader(Settings(bundle=bundle_folder))
+    keep_phantoms(store, 1, 2)
+    read_queue(store, reader)
+    for film in store.all_films():
+        store.picture_path(film["sha256"]).unlink()
+    store.begin_drawing(2, deaths)
+    desk = Desk(Settings(), store, reader)
+    assert store.statuses()["pictures"]["undrawable"] == ([] if drawn else [2])
+    while desk.work():
+        pass
+    desk.close()
+    assert [store.has_picture(film["sha256"]) for film in store.all_films()] == [True, drawn]
+    assert "drawing" not in store.statuses()
+    store.close()
+
+
 def test_the_pictures_of_a_queue_are_drawn_after_it_but_one_that_is_asked_for_at_once(
     tmp_path, bundle_folder, monkeypatch
 ):

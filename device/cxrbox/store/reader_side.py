@@ -198,6 +198,15 @@ class ReaderSide(Database):
         rows = self._db.execute(f"SELECT {FILM} FROM films WHERE {which} ORDER BY id", (film,))
         return [_queued(row) for row in rows if not self.has_picture(row["sha256"])]
 
+    def begin_drawing(self, film: int, deaths: int) -> None:
+        """Note whose picture is drawn next, and how many readers died on it; the disk is not waited for."""
+        status = json.dumps({"film": film, "deaths": deaths})
+        self._fleeting.execute("INSERT OR REPLACE INTO statuses VALUES ('drawing', ?, ?)", (now(), status))
+
+    def end_drawing(self) -> None:
+        """Note that it is drawn, or cannot be."""
+        self._fleeting.execute("DELETE FROM statuses WHERE part = 'drawing'")
+
     def drop_pictures_of_removed(self, sha256: str) -> None:
         """Remove the pictures of a film whose original was removed while they were drawn."""
         if not self.original_path(sha256).exists():

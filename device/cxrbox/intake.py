@@ -98,8 +98,8 @@ class Intake:
         if source == "stick":
             # What was refused is not listed once more.
             for name in store.paths_of_films():
-                if not _plausible(self._seen[name]):
-                    del self._seen[name]
+                if not _plausible(self._seen.get(name, "")):
+                    self._seen.pop(name, None)
         self._pending: dict[str, tuple[str, float]] = {}
         self._unlisted = False
         # What was wrong at the last look, and what is at this one.
@@ -182,7 +182,8 @@ class Intake:
         """Queue what was copied and list what was refused; return False where it is to be tried again."""
         # What vanishes from a stick was pulled with it, and returns with it.
         if isinstance(outcome, RefusedError) and not (outcome.code == "vanished" and self.source == "stick"):
-            self.store.add_refused(entry.name, entry.signature, entry.size, outcome, self.source)
+            if not self.store.still_refused(entry.name, entry.signature, outcome):
+                self.store.add_refused(entry.name, entry.signature, entry.size, outcome, self.source)
             return True
         if isinstance(outcome, Copy):
             self.store.add_film(entry.name, entry.signature, outcome.sha256, entry.size, self.source)

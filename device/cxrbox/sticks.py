@@ -85,7 +85,7 @@ class Sticks:
         """List each stick that was not mounted, with the reason; again when it is plugged in again."""
         for note in sorted(self.settings.sticks.glob(f"*{REFUSED}")):
             try:
-                reason, signature = note.read_text("utf-8"), str(note.stat().st_mtime_ns)
+                reason, signature = note.read_text("utf-8", "replace"), str(note.stat().st_mtime_ns)
             except OSError:  # it was pulled just now
                 continue
             name = f"{note.stem}/"
@@ -114,8 +114,10 @@ class Sticks:
                 self._written[name] = version
 
     def _write(self, stick: Intake) -> bool:
-        """Write the results of a stick's films, whole or not at all; return whether they are on it."""
-        rows = export_rows(self.store, below=stick.prefix)
+        """Write the results of a stick's films, whole or not at all; return whether all that there are stand there."""
+        rows = list(export_rows(self.store, below=stick.prefix))
+        if not rows:
+            return True
         target = stick.folder / RESULTS
         temporary = target.with_name(f".{RESULTS}.part")
         text = "".join(csv_lines(rows)).encode()

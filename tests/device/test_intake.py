@@ -162,6 +162,18 @@ def test_a_medium_that_fails_leaves_the_films_waiting_and_is_logged_once(intake,
     assert intake.troubles == []
 
 
+def test_a_file_that_is_no_film_and_goes_on_changing_is_listed_once(intake):
+    log = intake.folder / "log.txt"
+    for line in range(5):
+        log.write_text("x" * (line + 1))
+        assert intake.look() == 1
+    assert names(intake) == ["log.txt"] and len(list(intake.store.ledger())) == 1
+    log.write_bytes(b"")
+    assert intake.look() == 1
+    assert {film["refusal_code"] for film in intake.store.list_films(9)} == {"unknown_format", "empty"}
+    assert intake.look() == 0
+
+
 def watch_disk(intake, monkeypatch) -> list[tuple[int, int]]:
     """Return where is noted, at every wait for the disk, how many films are copied and how many are kept by then."""
     waits, wait = [], taking.wait_for_disk

@@ -193,6 +193,26 @@ def test_it_is_said_of_a_stick_that_all_of_it_was_taken_in_and_no_earlier(sticks
     assert taken(place) == [] and len(names(sticks)) == 2, "what is said of the sticks is no film"
 
 
+def test_a_stick_without_films_is_done_with_also_where_results_are_written(place, plugged, tmp_path):
+    settings = Settings(
+        state=tmp_path / "state", sticks=tmp_path / "media", from_stick=True, settle_seconds=0, write_to_stick=True
+    )
+    sticks = Sticks(settings, Store(settings.state))
+    stick = plugged("ward-a")
+    (stick / "films").rmdir()
+    (stick / "System Volume Information").mkdir()
+    for _ in range(3):
+        sticks.look()
+    assert taken(place) == ["ward-a"] and not (stick / RESULTS).exists()
+
+
+def test_why_a_stick_was_not_mounted_is_listed_whatever_its_letters(sticks, tmp_path):
+    (tmp_path / "media").mkdir(exist_ok=True)
+    (tmp_path / "media" / "ward-a.refused").write_bytes(b"no file system, \xff\xfe")
+    sticks.look()
+    assert "no file system" in sticks.store.list_films(9)[0]["refusal_reason"]
+
+
 def test_a_stick_of_which_a_folder_cannot_be_listed_is_not_called_taken_in(sticks, plugged, place, caplog):
     """No path that long can be opened, as none on a stick with a bad sector; root may open any other."""
     stick = plugged("ward-a", 1)

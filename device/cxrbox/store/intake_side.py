@@ -67,6 +67,21 @@ class IntakeSide(Database):
             enter_outcome(self._db, film)
             self._see(path, signature, film)
 
+    def still_refused(self, path: str, signature: str, refusal: RefusedError) -> bool:
+        """Note that a file was changed and is refused as before; return False where it was not. It is not listed twice.
+
+        Who writes a log into the folder would fill the list, and the ledger, with it.
+        """
+        which = (
+            "SELECT id, refusal_code FROM sightings JOIN films ON films.id = film_id WHERE path = ? AND sha256 IS NULL"
+        )
+        with self._change():
+            row = self._db.execute(which, (path,)).fetchone()
+            if row is None or row["refusal_code"] != refusal.code:
+                return False
+            self._see(path, signature, row["id"])
+        return True
+
     def _insert(self, name: str, sha256: str | None, size: int, state: str, source: str) -> int:
         """List what came in; return its number. Where it has a content, that is kept from now on."""
         at = now()

@@ -43,9 +43,9 @@ class PageSide(Database):
             last = rows[-1]["id"]
 
     def finished_below(self, below: str) -> bool:
-        """Return whether films were seen at paths that start so, and none of them waits or is being read."""
-        rows = self._db.execute(f"SELECT state FROM films WHERE {SEEN_BELOW}", (below, below)).fetchall()
-        return bool(rows) and all(row["state"] in ("read", "refused") for row in rows)
+        """Return whether no film that was seen at a path that starts so waits or is being read."""
+        rows = self._db.execute(f"SELECT state FROM films WHERE {SEEN_BELOW}", (below, below))
+        return all(row["state"] in ("read", "refused") for row in rows)
 
     def film(self, film: int) -> dict | None:
         """Return one film with its reading where there is one, None where there is no such film."""

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cxrbox.errors import FilmError
+from cxrbox.errors import FilmError, RefusedError
+from cxrbox.ledger import Entry
 from cxrbox.originals import whole_original
 from cxrbox.reading import GOLDEN_TOLERANCE, Reader, open_reader
 from cxrbox.settings import Settings
@@ -36,7 +37,11 @@ def replay(store: Store, reader: Reader, film: int) -> dict[str, Any]:
     if entry is None or entry.facts["logits"] is None:
         raise FilmError(f"film {film} has no result with logits to compare with; read it again instead")
     then = entry.facts
-    reading = reader.read(_find_original(store, film), then["source"], then["overridden"])
+    original = _find_original(store, film)
+    try:
+        reading = reader.read(original, then["source"], then["overridden"])
+    except RefusedError as refusal:
+        return _refused_now(entry, reader, refusal)
     now = reader.describe(reading)
     same = now["bundle_sha256"] == then["bundle_sha256"]
     difference = float(np.abs(reading.logits - np.array(then["logits"])).max()) if same else None
@@ -51,6 +56,17 @@ def replay(store: Store, reader: Reader, film: int) -> dict[str, Any]:
         "tolerance": tolerance,
         "reproduced": None if difference is None else difference <= tolerance,
         "findings": {"then": _states(store.film(film)["reading"]["findings"]), "now": _states(reading.findings)},
+    }
+
+
+def _refused_now(entry: Entry, reader: Reader, refusal: RefusedError) -> dict[str, Any]:
+    """Return what `replay` says of a film that is refused now."""
+    return {
+        "film": entry.film,
+        "entry": entry.number,
+        "bundle": {"then": entry.facts["bundle"], "now": reader.bundle.title},
+        "refused": {"code": refusal.code, "reason": refusal.reason},
+        "reproduced": False,
     }
 
 
@@ -71,6 +87,10 @@ def _states(findings: dict[str, dict]) -> dict[str, str]:
 
 def describe(report: dict[str, Any]) -> str:
     """Return a report for people."""
+    if refusal := report.get("refused"):
+        return (
+            f"film {report['film']} NOT reproduced: it is refused now by {report['bundle']['now']}, {refusal['reason']}"
+        )
     film, then, now = report["film"], report["findings"]["then"], report["findings"]["now"]
     moved = [f"{name} {then[name]} -> {now[name]}" for name in then if then[name] != now[name]]
     states = f"states: {', '.join(moved) or 'all as then'}"

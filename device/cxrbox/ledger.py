@@ -77,8 +77,12 @@ def find_fault(entries: Iterable[Entry]) -> Fault | None:
             return Fault(number, f"it is missing; entry {entry.number} stands in its place")
         if sha256_text(previous + entry.text) != entry.hash:
             return Fault(number, "its hash is not that of the entry before it and its own content")
-        facts = entry.facts
-        if (facts["number"], facts["kind"], facts["film"]) != (entry.number, entry.kind, entry.film):
+        try:
+            facts = entry.facts
+            about = facts["number"], facts["kind"], facts["film"]
+        except (ValueError, TypeError, KeyError):
+            return Fault(number, "it is none that a box enters")
+        if about != (entry.number, entry.kind, entry.film):
             return Fault(number, "it is filed under another number, kind or film than it was entered for")
         previous = entry.hash
     return None

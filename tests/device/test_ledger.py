@@ -107,6 +107,7 @@ def test_the_database_itself_refuses_to_change_what_is_on_record(kept, statement
         ("DELETE FROM identities", ["identities_are_not_cut"], 3),
         ("DELETE FROM ledger WHERE number = 3", ["ledger_is_not_cut"], 3),
         ("UPDATE results SET unstable = '[\"Mass\"]'", [], 1),
+        ("UPDATE results SET unstable = 'x'", [], 1),
         ("DELETE FROM films WHERE id = 2", [], 2),
         ("DELETE FROM results", [], 1),
         ("UPDATE results SET reading = '{'", [], 1),
@@ -146,6 +147,14 @@ def test_a_refusal_of_an_earlier_release_is_sound(kept):
     assert kept.find_fault().number == 4
     kept._db.execute("UPDATE films SET entry = 4 WHERE id = 2")
     assert kept.find_fault() is None
+
+
+@pytest.mark.parametrize("text", ["x", "[]", "{}", "7"])
+def test_an_entry_that_no_box_makes_is_a_fault_whatever_its_hash(kept, text):
+    *_, last = kept.ledger()
+    values = last.number + 1, "bundle", text, sha256_text(last.hash + text)
+    kept._db.execute("INSERT INTO ledger (number, kind, entry, hash) VALUES (?, ?, ?, ?)", values)
+    assert (kept.find_fault().number, kept.find_fault().reason) == (4, "it is none that a box enters")
 
 
 def test_a_ledger_without_a_film_is_sound(store):

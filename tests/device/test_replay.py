@@ -1,5 +1,6 @@
 """`cxrbox replay`: a result is arrived at once more, or it is said why not."""
 
+import io
 import json
 import shutil
 
@@ -13,6 +14,7 @@ from cxrbox.errors import FilmError
 from cxrbox.reading import open_reader
 from cxrbox.settings import Settings
 from cxrbox.store import Store
+from spoiled_bundle import replace_file
 from stored_films import keep_file, keep_phantoms, read_queue
 
 
@@ -53,6 +55,26 @@ def test_a_result_that_cannot_be_reproduced_is_said_so(store, reader):
     store.add_result(1, reader.describe(reader.read(store.original_path(store.film(1)["sha256"]))), b"", 1.0, logits)
     report = replay(store, reader, 1)
     assert report["reproduced"] is False and report["difference"] == pytest.approx(0.01, abs=1e-4)
+
+
+def test_a_film_that_is_refused_now_is_not_reproduced(store, bundle_folder, tmp_path, cxrbox):
+    """The other bundle's film check lets nothing pass."""
+    copied, packed = shutil.copytree(bundle_folder, tmp_path / "strict"), io.BytesIO()
+    with np.load(copied / "film-check.npz") as arrays:
+        np.savez(packed, **{**arrays, "gates": np.float32([[1e6, 2e6], arrays["gates"][1]])})
+    replace_file(copied, "film-check.npz", packed.getvalue())
+    words = "replay", 1, "--state", tmp_path / "state", "--bundle", copied, "--allow-unsigned"
+    done = cxrbox(*words, "--json")
+    assert done.returncode == 1, done.stderr
+    report = json.loads(done.stdout)
+    assert report["reproduced"] is False and report["refused"]["code"] == "not_a_chest_film"
+    assert cxrbox(*words).stdout.startswith("film 1 NOT reproduced: it is refused now by cxr-demo-lite0 ")
+
+
+def test_the_number_of_no_film_is_told_however_large(store, cxrbox, tmp_path):
+    for number in (99, 2**63):
+        done = cxrbox("replay", number, "--state", tmp_path / "state")
+        assert done.returncode == 2 and f"there is no film {number} on this box" in done.stderr
 
 
 def test_the_command_says_so_in_words_and_json(store, cxrbox, tmp_path):

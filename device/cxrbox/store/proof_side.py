@@ -2,7 +2,7 @@
 
 import json
 
-from cxrbox.ledger import Fault, find_fault
+from cxrbox.ledger import Fault, canonical, find_fault
 from cxrbox.store.database import Database
 from cxrbox.store.entries import entries, identity_hash, outcome_facts, outcome_row
 
@@ -79,7 +79,7 @@ class ProofSide(Database):
         for film, result, unstable in self._db.execute(read):
             found = [*entries(self._db, which, film, result)]
             last = found[-1] if found else None
-            if (last and last.facts["unstable"]) != (unstable and json.loads(unstable)):
+            if (last and canonical(last.facts["unstable"])) != (unstable and _canonical_text(unstable)):
                 number = last.number if last else result
                 return Fault(number, f"what is unstable in film {film} was altered after it was entered")
         return None
@@ -111,3 +111,11 @@ class ProofSide(Database):
             " ORDER BY id LIMIT 1"
         ).fetchone()
         return row and Fault(row["number"], f"film {row['id']} is shown under another identity than it was given")
+
+
+def _canonical_text(text: str) -> str:
+    """Return the canonical form of a JSON text, the text itself where it is none."""
+    try:
+        return canonical(json.loads(text))
+    except ValueError:
+        return text

@@ -17,7 +17,7 @@ def run_migrate(settings: Settings, to: int) -> int:
         If a box works with the state folder.
     """
     require_state(settings.state)
-    with state_locks(settings, PARTS, several=()):
+    with state_locks(settings, PARTS):
         before = change_schema(settings.state, to)
     print(f"the state folder was of schema {before} and is of schema {to} now")
     return 0

@@ -77,6 +77,11 @@ class Settings:
                 f"films ({self.films}) lies inside state ({self.state}), so the box would read its own copies;"
                 " name a folder outside of it"
             )
+        if self.from_stick and self.from_folder and self.films.resolve().is_relative_to(self.sticks.resolve()):
+            raise ConfigError(
+                f"films ({self.films}) lies inside sticks ({self.sticks}), so its films would be taken twice;"
+                " name a folder outside of it"
+            )
         if self.write_to_stick and not self.from_stick:
             raise ConfigError("write_to_stick is on and from_stick is off, so no stick is looked at; switch both on")
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO
 
 from cxrbox.errors import AlreadyRunningError, ConfigError
@@ -24,8 +25,6 @@ from cxrbox.watch import Watch
 
 log = logging.getLogger(__name__)
 PARTS = ("reader", "intake", "web")
-# Only one of each of the others may work with a state folder.
-SEVERAL = ("web",)
 # A part that ends so was told something it cannot work with; starting it again would not help.
 EXIT_CONFIG = 2
 # The state folder could not be written (a full disk, say): no fault of the film in hand.
@@ -56,7 +55,8 @@ class Part:
 
     def start(self) -> None:
         """Start the process; its standard input is a pipe that tells it when this process is gone."""
-        command = [sys.executable, "-m", "cxrbox", self.name, "--supervised", *self.settings.to_options()]
+        # -P: nothing is imported from the folder the box was started in.
+        command = [sys.executable, "-P", "-m", "cxrbox", self.name, "--supervised", *self.settings.to_options()]
         # The part holds the locks as well: they are free only when the last part of a killed box has ended.
         held = [lock.fileno() for lock in self.locks]
         environment = dict(os.environ)
@@ -179,27 +179,35 @@ def _stop(parts: list[Part]) -> None:
 
 
 @contextmanager
-def state_locks(settings: Settings, names: Sequence[str], several: Sequence[str] = SEVERAL) -> Iterator[list[IO]]:
-    """Hold the state folder for these parts; of `several` there may be others beside them.
+def state_locks(settings: Settings, names: Sequence[str]) -> Iterator[list[IO]]:
+    """Hold the state folder for these parts alone.
 
     Raises
     ------
     AlreadyRunningError
         If another box works on it.
+    ConfigError
+        If it may not be used.
     """
     deadline = time.monotonic() + LOCK_SECONDS
     with ExitStack() as held:
         locks = []
         for name in names:
             # Not for writing: whoever made the file may be another user than the part.
-            descriptor = os.open(settings.state / f"{name}.lock", os.O_RDONLY | os.O_CREAT, 0o644)
-            locks.append(held.enter_context(os.fdopen(descriptor)))
-            _wait_for(locks[-1], fcntl.LOCK_SH if name in several else fcntl.LOCK_EX, deadline, settings)
+            locks.append(held.enter_context(_open_lock(settings.state / f"{name}.lock")))
+            _wait_for(locks[-1], deadline, settings)
         yield locks
 
 
-def _wait_for(lock: IO, kind: int, deadline: float, settings: Settings) -> None:
-    while not _try_lock(lock, kind):
+def _open_lock(path: Path) -> IO:
+    try:
+        return os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT, 0o644))
+    except PermissionError as err:
+        raise ConfigError(f"{path} may not be used ({err.strerror}); run it as the user of the box") from err
+
+
+def _wait_for(lock: IO, deadline: float, settings: Settings) -> None:
+    while not _try_lock(lock):
         if time.monotonic() > deadline:
             raise AlreadyRunningError(
                 f"another box works with the state folder {settings.state}; stop it or name another folder"
@@ -207,9 +215,9 @@ def _wait_for(lock: IO, kind: int, deadline: float, settings: Settings) -> None:
         time.sleep(0.05)
 
 
-def _try_lock(lock: IO, kind: int) -> bool:
+def _try_lock(lock: IO) -> bool:
     try:
-        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

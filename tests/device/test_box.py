@@ -48,6 +48,20 @@ def test_the_same_content_under_another_name_is_read_once(box, phantom_png):
     assert len(box.list_films()) == 1
 
 
+def test_nothing_is_imported_from_the_folder_the_box_was_started_in(tmp_path):
+    """On the Pi that is the state folder, where the page may write."""
+    for module in ("cv2", "random", "numpy"):
+        (tmp_path / f"{module}.py").write_text("import pathlib; pathlib.Path('imported').touch(); raise ImportError")
+    command = [Path(sys.executable).with_name("cxrbox"), "reader", "--config", "/dev/null"]
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, cwd=tmp_path, stderr=log) as process:
+        deadline = time.monotonic() + 60
+        while "reading with" not in (text := (tmp_path / "log").read_text()):
+            assert time.monotonic() < deadline and process.poll() is None, text
+            time.sleep(0.1)
+        process.terminate()
+    assert not (tmp_path / "imported").exists()
+
+
 def test_a_folder_that_cannot_be_listed_is_told_on_the_page_until_it_can(box, phantom_png):
     # No path that long can be opened; root may open any other.
     with contextlib.chdir(box.films):

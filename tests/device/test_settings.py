@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cxrbox.__main__ import build_parser
 from cxrbox.errors import ConfigError
-from cxrbox.settings import Settings, known_names
+from cxrbox.settings import DEFAULT_CONFIG, Settings, known_names
 
 EXAMPLE = Path(__file__).parents[2] / "device" / "cxrbox" / "box.example.toml"
 
@@ -42,6 +42,13 @@ def test_a_setting_out_of_bounds_is_named(name, value):
 def test_a_state_folder_inside_the_films_is_refused_by_both_names(tmp_path):
     with pytest.raises(ConfigError, match=r"state .* lies inside films"):
         Settings(films=tmp_path, state=tmp_path / "state")
+
+
+def test_films_inside_the_sticks_are_refused_where_both_are_looked_at(tmp_path):
+    places = {"films": tmp_path / "media" / "usb1", "sticks": tmp_path / "media"}
+    with pytest.raises(ConfigError, match=r"films .* lies inside sticks"):
+        Settings(**places, from_stick=True)
+    assert Settings(**places, from_stick=True, from_folder=False).films == places["films"]
 
 
 def test_the_parts_get_the_settings_of_the_box():
@@ -113,6 +120,18 @@ def test_check_config_shows_every_setting_and_what_is_not_the_default(config, cx
     assert [line.split()[0] for line in lines[:-1]] == known_names()
     assert [line.split()[0] for line in lines if "(default " in line] == ["host", "port"]
     assert "is in order; films are read with cxr-demo-lite0" in lines[-1]
+
+
+def test_check_config_refuses_a_device_that_the_bundle_has_no_body_for(config, cxrbox):
+    done = cxrbox("check-config", config('tpu = "tpu"'))
+    assert done.returncode == 2 and "has no body for the Edge TPU" in done.stderr
+
+
+def test_check_config_vouches_for_no_file_that_is_not_there(cxrbox):
+    if DEFAULT_CONFIG.exists():
+        pytest.skip(f"{DEFAULT_CONFIG} is there")
+    done = cxrbox("check-config")
+    assert done.returncode == 0 and f"there is no {DEFAULT_CONFIG}; the defaults are in order" in done.stdout
 
 
 def test_check_config_looks_at_the_bundle_as_well(config, cxrbox, tmp_path):

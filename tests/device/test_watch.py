@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 from cxrbox.notify import notify, ready
+from cxrbox.settings import Settings
+from cxrbox.store import Store
+from cxrbox.supervise import EXIT_STATE, _account_for_film
 from cxrbox.watch import Watch
+from stored_films import keep_phantoms
 
 
 @pytest.fixture
@@ -62,12 +66,22 @@ def test_what_others_send_ends_nothing(watch):
     assert not watch.is_stuck()
 
 
+@pytest.mark.parametrize(("status", "crashes"), [(EXIT_STATE, 0), (-signal.SIGKILL, 1), (-signal.SIGSEGV, 1), (1, 1)])
+def test_a_reader_that_could_not_write_blames_no_film(tmp_path, status, crashes):
+    store = Store(tmp_path / "state")
+    keep_phantoms(store, 1)
+    store.claim()
+    assert _account_for_film(status, Settings(), store)
+    assert store.film(1)["crashes"] == crashes
+    store.close()
+
+
 def pid_of(box, name: str) -> int:
     """Return the process of a part."""
     parent = box.process.pid
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     words = {int(child): Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0") for child in children}
-    return next(child for child, line in words.items() if line[3:4] == [name.encode()])
+    return next(child for child, line in words.items() if name.encode() in line)
 
 
 @pytest.mark.parametrize("name", ["intake", "reader", "web"])

@@ -14,7 +14,7 @@ from cxrbox.refusals import refuse
 from cxrbox.settings import Settings
 from cxrbox.store import Store
 from cxrbundle.phantom import draw_phantom
-from stored_films import keep_phantoms
+from stored_films import keep_phantoms, read_queue
 from tpu_faults import tpu_processes, wait_for
 
 SETTINGS = Settings(tpu="stand-in", threads=1)
@@ -110,6 +110,17 @@ def test_a_reader_that_began_anew_knows_when_a_device_passed_last(store, bundle_
     desk._withdraw(BY_DEVICE["backend"])
     desk.close()
     assert [film["id"] for film in store.all_films() if film["state"] == "queued"] == [doubted]
+
+
+def test_the_pictures_of_what_counts_no_more_are_drawn_anew(store, bundle_folder):
+    """They show the film as it was read, turned or inverted it may be."""
+    keep_phantoms(store, 1)
+    read_queue(store, open_reader(Settings(bundle=bundle_folder)))
+    sha256 = store.film(1)["sha256"]
+    store.photograph_path(sha256).write_bytes(b"a photograph")
+    assert store.has_picture(sha256)
+    assert store.withdraw(0, None) == 1
+    assert not store.picture_path(sha256).exists() and not store.photograph_path(sha256).exists()
 
 
 def test_only_what_that_backend_answered_since_then_is_withdrawn(store):

@@ -47,14 +47,9 @@ def open_body(
     ConfigError
         If there is no such choice.
     """
-    if choice not in CHOICES:
-        raise ConfigError(f"tpu is {choice!r}; it must be one of {', '.join(CHOICES)}")
+    check_choice(bundle, choice)
     compiled = bundle.edgetpu_body
     there = choice == "auto" and edge_tpu_is_there()
-    if choice == "tpu" and not compiled:
-        raise BackendError(
-            f"tpu is 'tpu', but {bundle.title} has no body for the Edge TPU; compile one, or set it to auto"
-        )
     if choice == "stand-in":
         device = Device("stand-in", bundle.body, bundle.manifest, threads, open_seconds, invoke_seconds)
     elif choice == "tpu" or (there and compiled):
@@ -63,3 +58,13 @@ def open_body(
         idle = f"An Edge TPU is plugged in, but {bundle.title} has no body for it; films are read on the processor."
         return CpuBody(bundle, threads, remark=idle if there else "")
     return SwitchingBody(CpuBody(bundle, threads), device, prove, pauses)
+
+
+def check_choice(bundle: Bundle, choice: str) -> None:
+    """Raise ConfigError if there is no such choice, or BackendError if the bundle has no body for it."""
+    if choice not in CHOICES:
+        raise ConfigError(f"tpu is {choice!r}; it must be one of {', '.join(CHOICES)}")
+    if choice == "tpu" and not bundle.edgetpu_body:
+        raise BackendError(
+            f"tpu is 'tpu', but {bundle.title} has no body for the Edge TPU; compile one, or set it to auto"
+        )

@@ -169,7 +169,7 @@ def _start_process() -> tuple[subprocess.Popen, socket.socket]:
     """Start the process; return it and our end of the socket to it."""
     ours, theirs = socket.socketpair()
     with theirs:
-        command = [sys.executable, "-m", "cxrbox.bodies.tpu_process", str(theirs.fileno())]
+        command = [sys.executable, "-P", "-m", "cxrbox.bodies.tpu_process", str(theirs.fileno())]
         try:
             return subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL), ours
         except OSError:

@@ -156,8 +156,9 @@ def take_film(store: Store, film: BinaryIO, name: str, source: str) -> Taken:
     ------
     RefusedError
         If it is empty, too large or of no kind that is known; nothing is kept.
-    OSError
-        If the state folder cannot be written; nothing is kept.
+    OSError, sqlite3.OperationalError
+        If the state folder cannot be written; the film is not queued. What is kept of it all the same is found at a
+        later start (`queue_forgotten`).
     """
     with Copies(store, source) as copies:
         copy = copies.copy(film)

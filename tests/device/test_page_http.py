@@ -133,6 +133,7 @@ def test_a_page_asked_for_under_anothers_name_shows_nothing(lone, path):
 )
 def test_the_page_knows_its_own_names(host, own):
     assert is_own(host, "xray.hospital.example") is own
+    assert is_own(host, "Xray.Hospital.Example.") is own
 
 
 def test_the_card_is_on_the_page(lone, bundle_folder):

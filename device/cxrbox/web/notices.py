@@ -41,7 +41,7 @@ def find_notices(settings: Settings, statuses: dict[str, dict[str, Any]], page_s
     """Return what is wrong, the worst first; the page has run for so long."""
     reader = statuses.get("reader")
     of_the_reader = _of_a_reader(reader, settings) if reader else _of_no_reader(settings, page_seconds)
-    of_intake = _of_intake(statuses.get("intake"))
+    of_intake = _of_intake(statuses.get("intake"), page_seconds)
     found = [*_of_the_disk(settings), *of_the_reader, *of_intake, *_of_the_clock()]
     return sorted(found, key=lambda notice: notice.level != FAULT)
 
@@ -79,10 +79,11 @@ def _of_a_reader(status: dict[str, Any], settings: Settings) -> list[Notice]:
     return notices
 
 
-def _of_intake(status: dict[str, Any] | None) -> list[Notice]:
-    """Say that nobody takes films in, where somebody did, or that some cannot be taken in."""
+def _of_intake(status: dict[str, Any] | None, page_seconds: float) -> list[Notice]:
+    """Say that nobody takes films in, or that some cannot be taken in."""
     if status is None:
-        return []
+        text = "Nothing is taken in from folders, sticks and the camera: the intake has not started. Uploads are taken."
+        return [Notice("intake_silent", FAULT, text)] if page_seconds > INTAKE_SECONDS else []
     if silent_seconds(status) < INTAKE_SECONDS:
         return _of_troubles(status.get("troubles", []))
     since = f"Nothing is taken in from folders, sticks and the camera since {local_time(status['at'])}"

@@ -36,7 +36,7 @@ def is_own(host: str, dns_name: str | None) -> bool:
         name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
         return False
-    known = {own.lower() for own in (socket.gethostname(), dns_name) if own}
+    known = {own.lower().rstrip(".") for own in (socket.gethostname(), dns_name) if own}
     return bool(name) and ("." not in name or name.endswith(LOCAL) or name in known or _is_address(name))
 
 

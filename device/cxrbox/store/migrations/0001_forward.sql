@@ -25,6 +25,6 @@ CREATE TABLE results (
 -- Every file of the watched folder that was taken in, so that it is not hashed again at each look.
 CREATE TABLE sightings (
     path TEXT PRIMARY KEY,
-    signature TEXT NOT NULL,            -- size, time of change and inode
+    signature TEXT NOT NULL,            -- size, its own time of change and the kernel's
     film_id INTEGER NOT NULL REFERENCES films (id)
 );

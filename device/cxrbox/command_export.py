@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +36,8 @@ FACTS = (
 COLUMNS = (*FACTS, *(f"{finding}_{what}" for finding in FINDINGS for what in ("state", "likelihood")))
 # What a spreadsheet would take for a formula (OWASP, CSV injection).
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet takes a file of CSV for UTF-8 only where it begins so (U+FEFF).
+BYTE_ORDER_MARK = "\ufeff"
 
 
 def run_export(settings: Settings, as_json: bool, since: str | None) -> int:
@@ -63,7 +65,10 @@ def parse_since(text: str | None) -> str:
 
 
 def export_rows(store: Store, since: str = "", below: str = "") -> Iterator[dict[str, Any]]:
-    """Yield one row a film, with the keys of `COLUMNS`; which films, see `PageSide.all_films`."""
+    """Yield one row a film, with the keys of `COLUMNS`; which films, see `PageSide.all_films`.
+
+    No name of a file is among them: people name files after patients.
+    """
     for film in store.all_films(since, below):
         reading = film["reading"] or {}
         unstable = None if film["unstable"] is None else " ".join(film["unstable"])
@@ -76,11 +81,11 @@ def export_rows(store: Store, since: str = "", below: str = "") -> Iterator[dict
         yield row
 
 
-def csv_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+def csv_lines(rows: Iterable[dict[str, Any]], columns: Sequence[str] = COLUMNS) -> Iterator[str]:
     """Yield the lines of a CSV file (RFC 4180), the header first; nothing in it is a formula."""
-    yield _csv_line(COLUMNS)
+    yield _csv_line(columns)
     for row in rows:
-        yield _csv_line([_harmless(row[key]) for key in COLUMNS])
+        yield _csv_line([_harmless(row[key]) for key in columns])
 
 
 def json_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:

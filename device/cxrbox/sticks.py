@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cxrbox.command_export import csv_lines, export_rows
+from cxrbox.command_export import BYTE_ORDER_MARK, COLUMNS, csv_lines, export_rows
 from cxrbox.errors import RefusedError
 from cxrbox.intake import RESULTS, Intake
 from cxrbox.refusals import refuse
@@ -118,9 +118,13 @@ class Sticks:
         rows = list(export_rows(self.store, below=stick.prefix))
         if not rows:
             return True
+        # The stick has these names already, and whoever looks at it knows its films by nothing else.
+        files = self.store.names_below(stick.prefix)
         target = stick.folder / RESULTS
         temporary = target.with_name(f".{RESULTS}.part")
-        text = "".join(csv_lines(rows)).encode()
+        text = "".join(
+            [BYTE_ORDER_MARK, *csv_lines(({"file": files[row["id"]]} | row for row in rows), ("file", *COLUMNS))]
+        ).encode()
         try:
             if target.exists() and target.read_bytes() == text:
                 return True

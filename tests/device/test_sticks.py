@@ -126,22 +126,19 @@ def test_results_go_back_to_the_stick_once_all_its_films_are_read(tmp_path, plug
         state=tmp_path / "state", sticks=tmp_path / "media", from_stick=True, write_to_stick=True, settle_seconds=0
     )
     sticks = Sticks(settings, Store(settings.state))
-    first, second = plugged("ward-a", 1, 2), plugged("ward-b", 3)
+    first, second = plugged("ward-a", 1, 2), plugged("ward-b", 1)
+    (second / "films" / "3.png").write_bytes((second / "films" / "1.png").read_bytes())
     (first / "notes.txt").write_text("no film")
     sticks.look()
     sticks.look()
     assert not (first / RESULTS).exists()
     finish(sticks.store)
     sticks.look()
-    with (first / RESULTS).open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert sorted(row["state"] for row in rows) == [
-        "read",
-        "read",
-        "refused",
-    ]
-    with (second / RESULTS).open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 1
+    with (first / RESULTS).open(newline="", encoding="utf-8-sig") as file:
+        states = {row["file"]: row["state"] for row in csv.DictReader(file)}
+    assert states == {"films/1.png": "read", "films/2.png": "read", "notes.txt": "refused"}
+    with (second / RESULTS).open(newline="", encoding="utf-8-sig") as file:
+        assert [row["file"] for row in csv.DictReader(file)] == ["films/1.png; films/3.png"]
     assert sticks.look() == 0, "the box must not take its own results for a film"
     assert not list(first.glob(".*"))
 

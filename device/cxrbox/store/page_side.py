@@ -42,6 +42,18 @@ class PageSide(Database):
             yield from map(_unpacked, rows)
             last = rows[-1]["id"]
 
+    def names_below(self, below: str) -> dict[int, str]:
+        """Return under which names below a path films were seen, by film; several are divided by "; "."""
+        rows = self._db.execute(
+            "SELECT film_id, substr(path, length(?) + 1) AS name FROM sightings"
+            " WHERE substr(path, 1, length(?)) = ? ORDER BY path",
+            (below, below, below),
+        )
+        names: dict[int, list[str]] = {}
+        for row in rows:
+            names.setdefault(row["film_id"], []).append(row["name"])
+        return {film: "; ".join(those) for film, those in names.items()}
+
     def finished_below(self, below: str) -> bool:
         """Return whether no film that was seen at a path that starts so waits or is being read."""
         rows = self._db.execute(f"SELECT state FROM films WHERE {SEEN_BELOW}", (below, below))

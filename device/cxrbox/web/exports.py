@@ -1,11 +1,12 @@
 """All films as a file, written while it is sent: however many there are, none is held in memory."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from threading import BoundedSemaphore
 
 from flask import Blueprint, Response, abort, request
 
-from cxrbox.command_export import csv_lines, export_rows, json_lines, parse_since
+from cxrbox.command_export import BYTE_ORDER_MARK, csv_lines, export_rows, json_lines, parse_since
 from cxrbox.errors import ConfigError
 from cxrbox.store import Store
 from cxrbox.web.context import the_settings
@@ -20,7 +21,7 @@ _sending = BoundedSemaphore(MOST_AT_ONCE)
 @routes.get("/export.csv")
 def export_csv() -> Response:
     """Send one row a film."""
-    return _attachment(csv_lines(_rows()), "text/csv", "csv")
+    return _attachment(chain([BYTE_ORDER_MARK], csv_lines(_rows())), "text/csv", "csv")
 
 
 @routes.get("/export.json")

@@ -11,7 +11,7 @@ from cxrbox.decoding.film import decode_content
 from cxrbox.decoding.reading import read_once
 from cxrbox.errors import RefusedError
 from cxrbox.names import printable_name
-from cxrbox.reading import Reader, open_reader
+from cxrbox.reading import Reader, open_reader, photograph_of
 from cxrbox.settings import Settings
 
 NOTICE = "not a diagnosis"
@@ -33,7 +33,8 @@ def describe(reader: Reader, film: Path) -> dict:
     answer = {"file": printable_name(film), "sha256": None} | reader.provenance()
     try:
         content = read_once(film)
-        reading = reader.read_decoded(decode_content(content))
+        decoded = decode_content(content)
+        reading = reader.read_decoded(decoded, photograph_of(decoded, "folder"))
         return answer | {"sha256": hashlib.sha256(content).hexdigest(), "findings": reading.findings}
     except RefusedError as err:
         return answer | {"refused": {"code": err.code, "reason": err.reason}}

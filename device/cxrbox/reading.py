@@ -19,7 +19,7 @@ from cxrbox.bodies.choice import open_body
 from cxrbox.bodies.cpu import usable_threads
 from cxrbox.bodies.seam import Body
 from cxrbox.bodies.tpu import INVOKE_SECONDS
-from cxrbox.capture.photograph import Captured, read_photograph
+from cxrbox.capture.photograph import Captured, is_photograph, read_photograph
 from cxrbox.chest import ChestFilm, look_at_film
 from cxrbox.clock import clock_trusted
 from cxrbox.decoding.film import DecodedFilm, decode_film
@@ -179,11 +179,11 @@ class Reader:
         RefusedError
             If the file holds no film that can be read.
         """
-        return self.read_decoded(decode_film(path), film_source, override)
+        film = decode_film(path)
+        return self.read_decoded(film, photograph_of(film, film_source), override)
 
-    def read_decoded(self, film: DecodedFilm, film_source: str = "folder", override: bool = False) -> Reading:
-        """Read a film that was decoded; see `read`."""
-        photo = photograph_of(film, film_source)
+    def read_decoded(self, film: DecodedFilm, photo: np.ndarray | None, override: bool = False) -> Reading:
+        """Read a film that was decoded, out of its photograph where it has to be (`photograph_of`); see `read`."""
         captured = None if photo is None else read_photograph(photo, override)
         source = source_of(film.source, photographed=captured is not None)
         chest, output = self._look(captured.film if captured else film.grey, source, override)
@@ -299,9 +299,9 @@ def score_facts(score: FilmScore) -> dict[str, Any]:
 def photograph_of(film: DecodedFilm, film_source: str) -> np.ndarray | None:
     """Return the photograph that a film has to be taken out of, None for one that was decoded as it is.
 
-    Films are grey; what has colours, or was taken by the box's own camera, shows a film among other things.
+    What has colours, was taken by the box's own camera or looks like a photograph shows a film among other things.
     """
-    if film.colour is None and film_source == "camera":
+    if film.colour is None and (film_source == "camera" or (film.source == "picture" and is_photograph(film.grey))):
         return film.grey
     return film.colour
 

@@ -149,7 +149,7 @@ def read_queued(reader: Reader, settings: Settings, film: QueuedFilm, path: Path
     decoded = decode_content(content)
     photograph = photograph_of(decoded, film.source)
     try:
-        reading = reader.read_decoded(decoded, film.source, film.overridden)
+        reading = reader.read_decoded(decoded, photograph, film.overridden)
     except RefusedError as refusal:
         # Who may have it read all the same must see it.
         seen = decoded.grey if photograph is None else photograph

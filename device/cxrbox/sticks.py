@@ -122,9 +122,8 @@ class Sticks:
         files = self.store.names_below(stick.prefix)
         target = stick.folder / RESULTS
         temporary = target.with_name(f".{RESULTS}.part")
-        text = "".join(
-            [BYTE_ORDER_MARK, *csv_lines(({"file": files[row["id"]]} | row for row in rows), ("file", *COLUMNS))]
-        ).encode()
+        lines = csv_lines(({"file": files[row["id"]]} | row for row in rows), ("file", *COLUMNS))
+        text = (BYTE_ORDER_MARK + "".join(lines)).encode()
         try:
             if target.exists() and target.read_bytes() == text:
                 return True

@@ -19,7 +19,7 @@ import torch
 from cxrbox.capture.coach import coach
 from cxrbox.capture.corners import find_film
 from cxrbox.capture.gate import check_capture
-from cxrbox.capture.photograph import Captured, read_photograph
+from cxrbox.capture.photograph import Captured, is_photograph, read_photograph
 from cxrbox.errors import RefusedError
 from cxrbox.operating_points import CAMERA
 from cxrbox.reading import Reader, make_reader
@@ -180,6 +180,19 @@ def measure_refusals(films: list[np.ndarray], random: np.random.Generator, count
     return shares
 
 
+def measure_grey(shots: list[Photograph], films: list[np.ndarray]) -> dict:
+    """Return how many good photographs are told from films once their colours are gone, and films taken for one."""
+    told = defaultdict(list)
+    for shot in shots:
+        told[shot.scene].append(is_photograph(cv2.cvtColor(shot.photo, cv2.COLOR_BGR2GRAY)))
+    return {
+        "told": round(float(np.mean(np.concatenate(list(told.values())))), 4),
+        "told by scene": {scene: round(float(np.mean(each)), 3) for scene, each in sorted(told.items())},
+        "films": len(films),
+        "films taken for photographs": sum(map(is_photograph, films)),
+    }
+
+
 def measure_coach(shots: list[Photograph]) -> dict:
     """Return how many frames a second the coach judges on one thread, from frames of 1280 x 960."""
     frames = [shot.photo for shot in shots]
@@ -291,6 +304,7 @@ def main() -> None:
         "shoot's photographs refused": dict(
             Counter(check_capture(p, find_film(p)) is not None for p, *_ in shot_films)
         ),
+        "without colours": measure_grey(shots, films),
         "faults": measure_refusals(films, random, max(10, options.count // 8)),
         "coach": measure_coach(shots[:60]),
         "real photographs": measure_real_photographs(),

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 import pytest
-from cxrbox.decoding.film import decode_film
 from cxrbox.looks import mean_features, other_looks
 from cxrbox.reading import Again, Reader, open_reader
 from cxrbox.settings import Settings
@@ -55,7 +54,7 @@ def test_a_photograph_is_read_from_several_looks_and_a_flat_film_from_one(reader
     cv2.imwrite(str(flat), draw_phantom(6))
     cv2.imwrite(str(photo), photograph(draw_phantom(6), np.random.default_rng(6), scene="box").photo)
     for path, looks in ((flat, 1), (photo, 7)):
-        reading = reader.read_decoded(decode_film(path), "upload", override=True)
+        reading = reader.read(path, "upload", override=True)
         assert reading.source == ("camera" if looks > 1 else "scanner")
         films = [reading.film.pixels, *(look[np.newaxis] for look in other_looks(reading.film.pixels[0]))][:looks]
         outputs = [reader.bundle.head(reader.body(film)) for film in films]

@@ -1,9 +1,9 @@
-"""Fits the three small networks of the capture gate: `fit.py photographs|finder|sides|upright FOLDER`.
+"""Fits the four small networks of the capture gate: `fit.py photographs|finder|sides|upright|framed FOLDER`.
 
 They see only the films of patients that the shipped network was trained on, photographed by
 tests/device/photographed.py and by the training room; FOLDER keeps what was photographed and where a network stood, so
 that a second run starts at once and goes on. Prints the figures on validation patients and writes
-device/cxrbox/capture/*.onnx. The finder and the sides learn from the photographs, so those are taken first.
+device/cxrbox/capture/*.onnx. All but upright learn from the photographs, so those are taken first.
 """
 
 import json
@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import torch
 from cxrbox.capture.edges import strips_input
-from cxrbox.capture.networks import EDGE_COLUMNS, STRIP_COLUMNS, STRIP_PLACES
-from photographs import load_films, photograph_set, upright_set
-from shapes import Finder, Sides, Upright, write_finder, write_sides, write_upright
+from cxrbox.capture.networks import EDGE_COLUMNS, STRIP_COLUMNS, STRIP_PLACES, framed_input
+from photographs import bare_set, load_films, photograph_set, upright_set
+from shapes import Finder, Framed, Sides, Upright, write_finder, write_framed, write_sides, write_upright
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -199,6 +199,41 @@ def fit_upright(keep: Path, steps: int = 3500, batch: int = 64) -> dict:
     }
 
 
+def fit_framed(keep: Path, steps: int = 6000, batch: int = 128) -> dict:
+    """Fit the network that tells grey photographs from films, and return its figures on validation patients."""
+    (sets, held), random, network = load_sets(keep), np.random.default_rng(4), Framed()
+    stock = keep / "framed.npz"
+    if not stock.exists():
+        photographs = np.concatenate([see_grey(part) for part in sets])
+        np.savez(stock, photographs=photographs, bare=bare_set(load_films("train"), len(photographs), random))
+    kinds = [np.load(stock)[name] for name in ("bare", "photographs")]
+
+    def batch_of():
+        x = np.concatenate([kind[random.integers(0, len(kind), batch // 2)] for kind in kinds])
+        truth = torch.arange(2).repeat_interleave(batch // 2).float()[:, None]
+        # A picture may as well be mirrored.
+        return torch.from_numpy(x[..., :: random.integers(2) * 2 - 1].copy()), truth
+
+    loss_of = nn.functional.binary_cross_entropy_with_logits
+    network = train(network, batch_of, loss_of, write_framed, keep / "framed.pt", steps, 3e-3)
+    films = load_films("validation")
+    told = [see_grey(held), bare_set(films, 3000, random), np.stack([framed_input(film) for film in films])]
+    with torch.no_grad():
+        photographs, bare, as_they_are = (network(torch.from_numpy(x))[:, 0].numpy() for x in told)
+    return {
+        "photographs, logits at 1, 5, 10, 20, 50 %": np.percentile(photographs, [1, 5, 10, 20, 50]).round(1).tolist(),
+        "films made harder, logits at 50, 90, 99, 99.9, 100 %": np.percentile(bare, [50, 90, 99, 99.9, 100])
+        .round(1)
+        .tolist(),
+        "films as they are, logits at 50, 99, 100 %": np.percentile(as_they_are, [50, 99, 100]).round(1).tolist(),
+    }
+
+
+def see_grey(part: dict[str, np.ndarray]) -> np.ndarray:
+    """Return the photographs of a set without their colours, as the network sees them: float32 (n, 1, 64, 64)."""
+    return np.stack([framed_input(cv2.cvtColor(seen, cv2.COLOR_BGR2GRAY)) for seen in part["seen"]])
+
+
 def use_one_thread() -> None:
     """Leave the other cores to the other runs."""
     cv2.setNumThreads(1)
@@ -211,7 +246,13 @@ def main() -> None:
     torch.manual_seed(0)
     name, keep = sys.argv[1], Path(sys.argv[2])
     keep.mkdir(parents=True, exist_ok=True)
-    runs = {"photographs": photograph_films, "finder": fit_finder, "sides": fit_sides, "upright": fit_upright}
+    runs = {
+        "photographs": photograph_films,
+        "finder": fit_finder,
+        "sides": fit_sides,
+        "upright": fit_upright,
+        "framed": fit_framed,
+    }
     figures = runs[name](keep)
     print(json.dumps(figures, indent=2))
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from cxrbox.capture.corners import SIDE_REACHES
 from cxrbox.capture.edges import SHARES, look_along, outwards
-from cxrbox.capture.networks import FINDER_SIDE, STRIP_COLUMNS, upright_input
+from cxrbox.capture.networks import FINDER_SIDE, STRIP_COLUMNS, framed_input, upright_input
 from cxrbundle.phantom import draw_phantom
 from cxrtrain.data.films import load_grey
 from cxrtrain.data.folders import read_films
@@ -179,3 +179,46 @@ def upright_set(films, count, random) -> tuple[np.ndarray, np.ndarray]:
         hung = hang(spoil(rest, random), turns, mirrored, negative)
         x[place], y[place] = upright_input(hung), (turns + 4 * mirrored, negative, lost)
     return x, y
+
+
+def bare_set(films, count, random) -> np.ndarray:
+    """Return films as they are stored anywhere, not photographed, as the network sees them: float32 (n, 1, 64, 64).
+
+    Cropped, lying anyhow, in other tones, with a frame of one tone, with letters: none of that makes a photograph.
+    """
+    return np.stack([framed_input(_stored(films[random.integers(len(films))], random)) for _ in range(count)])
+
+
+def _stored(film: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return a film as somebody may have stored it."""
+    film = cv2.resize(film, (320, 320 * film.shape[0] // film.shape[1]), interpolation=cv2.INTER_AREA)
+    height, width = film.shape
+    if random.random() < 0.3:
+        top, left, bottom, right = (random.uniform(0, 0.1, 4) * [height, width, height, width]).astype(int)
+        film = film[top : height - bottom, left : width - right]
+    if random.random() < 0.4:
+        film = hang(film, int(random.integers(4)), bool(random.integers(2)), random.random() < 0.3)
+    tones = (film / 255) ** random.uniform(0.5, 2) * random.uniform(0.6, 1.1) + random.uniform(-0.05, 0.15)
+    if random.random() < 0.3:
+        tones = tones + random.uniform(0, 0.04) * random.standard_normal(film.shape)
+    film = (tones.clip(0, 1) * 255).astype(np.uint8)
+    if random.random() < 0.5:
+        film = _in_a_frame(film, random)
+    if random.random() < 0.3:
+        for _ in range(random.integers(1, 6)):
+            where = tuple(int(v) for v in random.uniform(0, 0.95, 2) * film.shape[::-1])
+            size = random.uniform(0.3, 1.5)
+            cv2.putText(film, "L PORTABLE 7.5.R"[random.integers(15) :], where, cv2.FONT_HERSHEY_SIMPLEX, size, 255, 2)
+    return film
+
+
+def _in_a_frame(film: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Return a film with a frame of one tone on all sides or on two that face each other, as scanners make it."""
+    height, width = film.shape
+    share = random.uniform(0, 0.25, 4) * np.array([height, height, width, width])
+    kind = random.integers(3)
+    if kind < 2:
+        share[[0, 1] if kind else [2, 3]] = 0
+        share[:] = share.max() * (share > 0)
+    tone = float(random.choice([0, 255, random.uniform(0, 255)], p=[0.6, 0.3, 0.1]))
+    return cv2.copyMakeBorder(film, *share.astype(int).tolist(), cv2.BORDER_CONSTANT, value=tone)

@@ -1,11 +1,19 @@
-"""The three small networks of the capture gate, and how they are written as ONNX for OpenCV."""
+"""The four small networks of the capture gate, and how they are written as ONNX for OpenCV."""
 
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-from cxrbox.capture.networks import EDGE_COLUMNS, FINDER_SIDE, STRIP_CHANNELS, STRIP_COLUMNS, STRIP_PLACES, UPRIGHT_SIDE
+from cxrbox.capture.networks import (
+    EDGE_COLUMNS,
+    FINDER_SIDE,
+    FRAMED_SIDE,
+    STRIP_CHANNELS,
+    STRIP_COLUMNS,
+    STRIP_PLACES,
+    UPRIGHT_SIDE,
+)
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
@@ -65,6 +73,21 @@ class Upright(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""
+        return self.head(self.drop(self.body(x))).flatten(1)
+
+
+class Framed(nn.Module):
+    """(n, 1, 64, 64) to a logit (n, 1): a photograph of a film rather than the film. Every film costs one look."""
+
+    def __init__(self):
+        super().__init__()
+        widths = (1, 12), (12, 20), (20, 32), (32, 48)
+        self.body = nn.Sequential(*[conv(*pair, 2) for pair in widths])
+        self.drop = nn.Dropout(0.2)
+        self.head = nn.Conv2d(48, 1, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logit."""
         return self.head(self.drop(self.body(x))).flatten(1)
 
 
@@ -177,3 +200,11 @@ def write_upright(network: Upright) -> None:
     graph.add("Flatten", graph.nodes[-1].output[0])
     # A film is always seen in all eight ways at once.
     graph.write(PACKAGE / "upright.onnx", [8, 1, UPRIGHT_SIDE, UPRIGHT_SIDE], [8, 10])
+
+
+def write_framed(network: Framed) -> None:
+    """Store the network that tells photographs from films."""
+    graph = Graph()
+    graph.conv(graph.chain("x", network.body), network.head)
+    graph.add("Flatten", graph.nodes[-1].output[0])
+    graph.write(PACKAGE / "framed.onnx", [1, 1, FRAMED_SIDE, FRAMED_SIDE], [1, 1])

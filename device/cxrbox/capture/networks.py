@@ -1,8 +1,9 @@
-"""The three small networks of the capture gate, run by OpenCV; `train/capture/fit.py` made them.
+"""The four small networks of the capture gate, run by OpenCV; `train/capture/fit.py` made them.
 
 `finder.onnx` says of each place of a photograph how surely it is film and how surely glare hides the film there.
 `sides.onnx` says which of the edges next to a side of the film is the film's.
 `upright.onnx` says how a film hangs: its quarter turn and mirror, whether it is a negative, whether the lungs are cut.
+`framed.onnx` says whether a grey picture is a photograph of a film, with what is around it, or the film itself.
 """
 
 from functools import cache
@@ -15,6 +16,7 @@ import numpy as np
 # Sides of what the networks see and of the map that the finder gives, in pixels.
 FINDER_SIDE = 256
 UPRIGHT_SIDE = 64
+FRAMED_SIDE = 64
 # Places along a side of the film and columns across it.
 STRIP_PLACES = 64
 STRIP_COLUMNS = 96
@@ -88,10 +90,22 @@ def see_sides(strips: np.ndarray) -> np.ndarray:
 
 
 def upright_input(grey: np.ndarray) -> np.ndarray:
-    """Return a film as the other network sees it: float32 (1, 64, 64), mean 0 and standard deviation 1."""
-    shrinks = min(grey.shape) >= UPRIGHT_SIDE
-    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    small = cv2.resize(grey, (UPRIGHT_SIDE, UPRIGHT_SIDE), interpolation=way).astype(np.float32)
+    """Return a film as that network sees it: float32 (1, 64, 64), mean 0 and standard deviation 1."""
+    return _normed(grey, UPRIGHT_SIDE)
+
+
+def framed_input(grey: np.ndarray) -> np.ndarray:
+    """Return a grey picture as that network sees it: float32 (1, 64, 64), mean 0 and standard deviation 1.
+
+    Every film is looked at so: of a large one only some of the pixels, or that would take longer than the network.
+    """
+    step = max(1, min(grey.shape) // (4 * FRAMED_SIDE))
+    return _normed(np.ascontiguousarray(grey[::step, ::step]), FRAMED_SIDE)
+
+
+def _normed(grey: np.ndarray, side: int) -> np.ndarray:
+    way = cv2.INTER_AREA if min(grey.shape) >= side else cv2.INTER_LINEAR
+    small = cv2.resize(grey, (side, side), interpolation=way).astype(np.float32)
     return ((small - small.mean()) / max(float(small.std()), 1.0))[np.newaxis]
 
 
@@ -101,6 +115,11 @@ def see_hanging(pictures: np.ndarray) -> np.ndarray:
     0 to 7 are turns + 4 * mirrored, 8 is negative, 9 is cut lungs.
     """
     return _run("upright.onnx", pictures)
+
+
+def see_frame(grey: np.ndarray) -> float:
+    """Return the odds, as a logit, that a grey picture, uint8 (height, width), is a photograph of a film."""
+    return float(_run("framed.onnx", framed_input(grey)[np.newaxis])[0, 0])
 
 
 def _sigmoid(logits: np.ndarray) -> np.ndarray:

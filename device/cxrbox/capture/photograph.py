@@ -4,11 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxrbox.capture.corners import find_film
+from cxrbox.capture.corners import find_film, find_roughly
 from cxrbox.capture.gate import Fault, check_capture, check_lungs
+from cxrbox.capture.networks import see_frame
 from cxrbox.capture.rectify import crop_margins, longest_side, rectify
 from cxrbox.capture.upright import Hanging, hang_upright, tell_hanging
 
+# Odds, as a logit, above which a grey picture is taken for a photograph of a film, where a film is then found in it.
+PHOTOGRAPH = 5.0
 # Longer side of the film that is kept, in pixels, at most; no more than the photograph shows.
 FILM_SIDE = 1024
 
@@ -48,6 +51,15 @@ class Captured:
     margins: tuple[int, int, int, int]
     steps: tuple[str, ...]
     overridden: Fault | None = None
+
+
+def is_photograph(grey: np.ndarray) -> bool:
+    """Tell whether a grey picture, uint8 (height, width), shows a film and what is around it, rather than being one.
+
+    A phone in black and white, a copier or a program for documents leaves no colours to tell a photograph by. Read as
+    the film itself it would be too small, askew, and mirrored or turned as it was taken.
+    """
+    return see_frame(grey) > PHOTOGRAPH and find_roughly(grey) is not None
 
 
 def read_photograph(photo: np.ndarray, override: bool = False) -> Captured:

@@ -11,6 +11,7 @@ from typing import Any
 from cxrbundle.labels import FINDINGS
 
 from cxrbox.errors import ConfigError
+from cxrbox.remarks import find_remarks
 from cxrbox.settings import Settings
 from cxrbox.store import Store, open_store
 
@@ -25,6 +26,7 @@ FACTS = (
     "state",
     "refusal_code",
     "overridden",
+    "remarks",
     "unstable",
     "original_kept",
     "bundle",
@@ -73,7 +75,7 @@ def export_rows(store: Store, since: str = "", below: str = "") -> Iterator[dict
         reading = film["reading"] or {}
         unstable = None if film["unstable"] is None else " ".join(film["unstable"])
         facts = {"original_kept": film["original_at"] is not None, "overridden": bool(film["overridden"])}
-        known = film | facts | {"unstable": unstable} | reading
+        known = film | facts | {"unstable": unstable, "remarks": " ".join(find_remarks(reading)) or None} | reading
         row = {key: known.get(key) for key in FACTS}
         for finding in FINDINGS:
             of = reading.get("findings", {}).get(finding, {})

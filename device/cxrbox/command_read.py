@@ -5,13 +5,14 @@ import json
 from pathlib import Path
 
 from cxrbundle.labels import readable
-from cxrbundle.operating_point import ABOVE
+from cxrbundle.operating_point import ABOVE, UNCERTAIN
 
 from cxrbox.decoding.film import decode_content
 from cxrbox.decoding.reading import read_once
 from cxrbox.errors import RefusedError
 from cxrbox.names import printable_name
 from cxrbox.reading import Reader, open_reader, photograph_of
+from cxrbox.remarks import find_remarks
 from cxrbox.settings import Settings
 
 NOTICE = "not a diagnosis"
@@ -35,13 +36,14 @@ def describe(reader: Reader, film: Path) -> dict:
         content = read_once(film)
         decoded = decode_content(content)
         reading = reader.read_decoded(decoded, photograph_of(decoded, "folder"))
-        return answer | {"sha256": hashlib.sha256(content).hexdigest(), "findings": reading.findings}
+        told = reader.describe(reading)
+        return answer | told | {"sha256": hashlib.sha256(content).hexdigest(), "remarks": find_remarks(told)}
     except RefusedError as err:
         return answer | {"refused": {"code": err.code, "reason": err.reason}}
 
 
 def as_line(answer: dict) -> str:
-    """Return one line for people: the findings above their thresholds, or the reason of the refusal."""
+    """Return one line for people: the findings above their thresholds and the remarks, or the reason of the refusal."""
     if "refused" in answer:
         return f"{answer['file']}: refused ({answer['refused']['code']}): {answer['refused']['reason']}"
     above = [
@@ -49,4 +51,7 @@ def as_line(answer: dict) -> str:
         for name, of in sorted(answer["findings"].items(), key=lambda item: -item[1]["likelihood"])
         if of["state"] == ABOVE
     ]
-    return f"{answer['file']}: {', '.join(above) or 'nothing above its threshold'} [{NOTICE}]"
+    uncertain = sum(of["state"] == UNCERTAIN for of in answer["findings"].values())
+    known = ", ".join(above) or "nothing above its threshold"
+    unknown = f"; {uncertain} of {len(answer['findings'])} findings cannot be told" if uncertain else ""
+    return " ".join([f"{answer['file']}: {known}{unknown} [{NOTICE}]", *answer["remarks"]])

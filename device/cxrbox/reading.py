@@ -28,6 +28,8 @@ from cxrbox.looks import mean_features
 from cxrbox.maps import correlate_maps
 from cxrbox.operating_points import CAMERA, OperatingPoints, load_operating_points, source_of
 from cxrbox.provenance import code_sha256, code_version
+from cxrbox.refusals import refuse
+from cxrbox.remarks import describe_age
 from cxrbox.settings import Settings
 from cxrbox.stability import find_unstable, shifted
 from cxrbox.trust import open_package
@@ -37,6 +39,10 @@ from cxrbox.trust import open_package
 GOLDEN_TOLERANCE = 1.0
 # Class maps correlate by .999 and more between those kernels, by .96 at most with the same film's maps mirrored.
 LEAST_GOLDEN_CORRELATION = 0.98
+
+
+# Years. The films that the shipped networks were measured on are of adults.
+ADULT = 18
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,8 @@ class Reading:
         Whose thresholds it was held against: one of `cxrbox.operating_points.SOURCES`.
     film : ChestFilm
         The film as it was read.
+    age : float or None
+        The patient's in years, where that is no adult's and a person wanted the film read all the same.
     captured : Captured or None
         What was done to a photograph to get the film out of it.
     """
@@ -79,6 +87,7 @@ class Reading:
     source: str
     film: ChestFilm
     captured: Captured | None = None
+    age: float | None = None
 
     @property
     def again(self) -> Again:
@@ -160,6 +169,7 @@ class Reader:
             "capture": reading.captured and capture_facts(reading.captured),
             "corrections": list(reading.film.corrections),
             "film_check": reading.film.score and score_facts(reading.film.score),
+            "age": reading.age,
             "findings": reading.findings,
         }
 
@@ -184,11 +194,15 @@ class Reader:
 
     def read_decoded(self, film: DecodedFilm, photo: np.ndarray | None, override: bool = False) -> Reading:
         """Read a film that was decoded, out of its photograph where it has to be (`photograph_of`); see `read`."""
+        too_young = film.age is not None and film.age < ADULT
+        if too_young and not override:
+            raise refuse("child", f"the patient is {describe_age(film.age)} old, and the box was made for adults")
         captured = None if photo is None else read_photograph(photo, override)
         source = source_of(film.source, photographed=captured is not None)
         chest, output = self._look(captured.film if captured else film.grey, source, override)
         findings = self._findings(output.logits, source)
-        return Reading(findings, output.maps, output.logits, source, chest, captured)
+        age = film.age if too_young else None
+        return Reading(findings, output.maps, output.logits, source, chest, captured, age)
 
     def _look(self, grey: np.ndarray, source: str, override: bool) -> tuple[ChestFilm, HeadOutput]:
         """Look at a film, all of it on one backend: where a device is lost meanwhile, once more from the start."""

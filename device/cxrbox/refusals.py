@@ -51,6 +51,7 @@ ADVICE = {
     "not_a_chest_film": "put in a whole frontal chest film, upright",
     "turned": "turn the film upright and send it again",
     "negative": "scan it as a positive, with bone bright",
+    "child": "have it read by somebody who reads films of children",
     **CAPTURE_ADVICE,
     # The reader itself.
     "reader_crashed": EXPORT,
@@ -60,7 +61,7 @@ ADVICE = {
 
 # What a person who has seen the film may have read all the same. Where no film was found there is nothing to read, and
 # of several nobody could say which was.
-OVERRIDABLE = {*CAPTURE_ADVICE, "not_a_chest_film", "turned", "negative"} - {"no_film", "several_films"}
+OVERRIDABLE = {*CAPTURE_ADVICE, "not_a_chest_film", "turned", "negative", "child"} - {"no_film", "several_films"}
 
 
 def refuse(code: str, reason: str) -> RefusedError:

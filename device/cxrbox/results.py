@@ -12,6 +12,7 @@ import numpy as np
 from cxrbox.chest import SEEN_BY_BODY
 from cxrbox.decoding.film import DecodedFilm, decode_content
 from cxrbox.decoding.reading import read_once
+from cxrbox.decoding.sniff import tell_kind
 from cxrbox.errors import RefusedError
 from cxrbox.identity import read_code
 from cxrbox.maps import pack_maps
@@ -69,16 +70,19 @@ class Refusal:
         Bytes of the decoded film, 0 where it could not be decoded.
     told : dict
         What refused it, as `cxrbox.reading.Reader.provenance` gives it; empty where no body saw it.
+    identity : tuple of str, or None
+        Whom the film says it shows, and how that is known.
     """
 
     error: RefusedError
     pictures: Pictures = Pictures()
     size: int = 0
     told: dict = field(default_factory=dict)
+    identity: tuple[str, str] | None = None
 
     def keep(self, store: Store, film: QueuedFilm) -> bool:
         """Keep it in the store; return False where the film is in hand no more."""
-        return store.add_refusal(film.id, self.error, self.told)
+        return store.add_refusal(film.id, self.error, self.told, self.identity)
 
     def __str__(self) -> str:
         return f"refused: {self.error.code}"
@@ -138,7 +142,7 @@ def read_queued(reader: Reader, settings: Settings, film: QueuedFilm, path: Path
     Raises
     ------
     RefusedError
-        If it cannot be decoded, or is not the film that came; that it must not be read is a refusal that is returned.
+        If it is damaged, or not the film that came; that it must not be read is a refusal that is returned.
     MemoryError
         If it takes more memory than there is.
     """
@@ -146,7 +150,14 @@ def read_queued(reader: Reader, settings: Settings, film: QueuedFilm, path: Path
     content = read_once(path)
     if hashlib.sha256(content).hexdigest() != film.sha256:
         raise refuse("damaged", "the copy of the film that the box keeps is damaged")
-    decoded = decode_content(content)
+    try:
+        decoded = decode_content(content)
+    except RefusedError as refusal:
+        # These may be for want of memory beside another film.
+        if refusal.code in ("damaged", "out_of_memory", "unknown_format"):
+            raise
+        named = header_identity(path, settings) if tell_kind(content) == "dicom" else None
+        return Refusal(RefusedError(refusal.code, refusal.reason), identity=named)
     photograph = photograph_of(decoded, film.source)
     try:
         reading = reader.read_decoded(decoded, photograph, film.overridden)
@@ -156,7 +167,8 @@ def read_queued(reader: Reader, settings: Settings, film: QueuedFilm, path: Path
         shown = fit_page(seen) if refusal.code in OVERRIDABLE or photograph is not None else None
         # Not the error itself: it would hold on to the film.
         told = reader.provenance() if refusal.code in SEEN_BY_BODY else {}
-        return Refusal(RefusedError(refusal.code, refusal.reason), Pictures(None, shown), decoded.size, told)
+        identity = _identity(decoded, path, photograph, settings)
+        return Refusal(RefusedError(refusal.code, refusal.reason), Pictures(None, shown), decoded.size, told, identity)
     milliseconds = (time.perf_counter() - started) * 1000
     return Result(
         told=reader.describe(reading),
@@ -181,14 +193,21 @@ def _identity(
     film: DecodedFilm, path: Path, photograph: np.ndarray | None, settings: Settings
 ) -> tuple[str, str] | None:
     """Return whom the film says it shows and how that is known, where it says so and the settings allow."""
-    if settings.dicom_identity and film.source == "dicom":
-        # As in `cxrbox.decoding.film`: only who reads DICOM pays for it.
-        from cxrbox.header_identity import read_patient_id
-
-        if patient_id := read_patient_id(path):
-            return patient_id, "dicom"
+    if film.source == "dicom" and (named := header_identity(path, settings)):
+        return named
     code = read_code(photograph) if photograph is not None and settings.barcode_identity else None
     return (code, "barcode") if code else None
+
+
+def header_identity(path: Path, settings: Settings) -> tuple[str, str] | None:
+    """Return whom the header of a DICOM file says it shows, where it says so and the settings allow."""
+    if not settings.dicom_identity:
+        return None
+    # As in `cxrbox.decoding.film`: only who reads DICOM pays for it.
+    from cxrbox.header_identity import read_patient_id
+
+    patient_id = read_patient_id(path)
+    return (patient_id, "dicom") if patient_id else None
 
 
 def fit_page(picture: np.ndarray) -> np.ndarray:

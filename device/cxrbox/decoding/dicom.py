@@ -11,6 +11,7 @@ from pydicom.datadict import dictionary_VR
 from pydicom.filereader import read_dataset
 from pydicom.uid import UID, UID_dictionary
 
+from cxrbox.decoding.age import read_age
 from cxrbox.decoding.colour import check_colour
 from cxrbox.decoding.frame import SYNTAXES, decode_frame
 from cxrbox.decoding.limits import DAMAGED, check_size, distrust
@@ -65,8 +66,8 @@ PIXEL_DATA = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")  # the tag (7FE0,0010), 
 config.settings.reading_validation_mode = config.IGNORE
 
 
-def decode_dicom(content: bytes) -> tuple[np.ndarray, str | None]:
-    """Return the film, uint8 of shape (height, width) and bone bright, and its view.
+def decode_dicom(content: bytes) -> tuple[np.ndarray, str | None, float | None]:
+    """Return the film, uint8 of shape (height, width) and bone bright, its view, and the patient's age in years.
 
     Raises
     ------
@@ -78,13 +79,13 @@ def decode_dicom(content: bytes) -> tuple[np.ndarray, str | None]:
         dataset = dcmread(io.BytesIO(content), force=True)
     _check_modality(dataset)
     _check_body_part(dataset)
-    view = _check_view(dataset)
+    view, age = _check_view(dataset), read_age(dataset)
     _check_pixels(dataset, content)
     pixels = decode_frame(dataset, syntax)
     if pixels.ndim == 3:
         check_colour(pixels)
-        return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), view
-    return present(pixels, dataset), view
+        return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), view, age
+    return present(pixels, dataset), view, age
 
 
 def _check_syntax(content: bytes) -> UID | None:

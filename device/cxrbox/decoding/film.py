@@ -26,6 +26,8 @@ class DecodedFilm:
         "dicom", whose header was checked, or "picture", of which nothing but the pixels is known.
     view : str or None
         "PA" or "AP" where a DICOM header says so.
+    age : float or None
+        The patient's in years, where a DICOM header tells it.
     colour : ndarray of uint8, shape (height, width, 3), or None
         Blue, green and red of a picture with colours, which is no flat film but a photograph of one.
     """
@@ -34,6 +36,7 @@ class DecodedFilm:
     format: str
     source: str
     view: str | None = None
+    age: float | None = None
     colour: np.ndarray | None = None
 
     @property
@@ -68,7 +71,7 @@ def _decode(content: bytes, kind: str) -> DecodedFilm:
         # DICOM's dictionaries take 40 MiB: a box that is shown pictures alone does without.
         from cxrbox.decoding.dicom import decode_dicom
 
-        grey, view = decode_dicom(content)
-        return DecodedFilm(np.ascontiguousarray(grey), kind, "dicom", view)
+        grey, view, age = decode_dicom(content)
+        return DecodedFilm(np.ascontiguousarray(grey), kind, "dicom", view, age)
     grey, colour = decode_picture(content, kind)
     return DecodedFilm(np.ascontiguousarray(grey), kind, "picture", colour=colour)

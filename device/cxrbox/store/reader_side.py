@@ -151,9 +151,14 @@ class ReaderSide(Database):
                 (film, json.dumps(reading), maps, milliseconds, kept),
             )
             enter_outcome(self._db, film)
-            if identity and self._known(film)["identity_kind"] == "unknown":
-                enter_identity(self._db, film, *identity)
+            self._identify(film, identity)
         return True
+
+    def _identify(self, film: int, identity: tuple[str, str] | None) -> None:
+        """Give a film the identity that it shows itself, where nobody said yet whose it is, or that it is unknown."""
+        given = self._db.execute("SELECT 1 FROM identities WHERE film_id = ?", (film,)).fetchone()
+        if identity and not given:
+            enter_identity(self._db, film, *identity)
 
     def add_stability(self, film: int, unstable: list[str]) -> None:
         """Keep which findings of a film change with a small shift of it, and enter that into the ledger."""
@@ -163,7 +168,13 @@ class ReaderSide(Database):
                 enter(self._db, "stability", film, {"unstable": unstable})
                 self._touch(film)
 
-    def add_refusal(self, film: int, refusal: RefusedError, refused_by: dict[str, Any] | None = None) -> bool:
+    def add_refusal(
+        self,
+        film: int,
+        refusal: RefusedError,
+        refused_by: dict[str, Any] | None = None,
+        identity: tuple[str, str] | None = None,
+    ) -> bool:
         """Take a film that cannot be read out of the queue, with the reason; return False as `add_result` does.
 
         Parameters
@@ -172,9 +183,14 @@ class ReaderSide(Database):
         refusal : RefusedError
         refused_by : dict, or None
             Bundle, backend and code, where a body saw the film; they are entered.
+        identity : tuple of str, or None
+            As of `add_result`: whose film has to be taken once more.
         """
         with self._change():
-            return self._refuse(film, refusal, refused_by)
+            done = self._refuse(film, refusal, refused_by)
+            if done:
+                self._identify(film, identity)
+            return done
 
     def _refuse(self, film: int, refusal: RefusedError, refused_by: dict[str, Any] | None = None) -> bool:
         done = self._finish(film, "refused", refusal)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort, jsonify, render_template, request, send_file
 
+from cxrbox.remarks import find_remarks
 from cxrbox.web.context import film_or_404, the_settings, the_store
 from cxrbox.web.view import finding_rows, may_override
 
@@ -54,6 +55,7 @@ def show_film(film_id: int) -> str:
         rows=rows,
         chosen=chosen,
         without_heat=_findings_without_heat(film) if rows else set(),
+        remarks=find_remarks(film["reading"] or {}),
         other_names=store.other_names(film_id),
         identities=store.identities(film_id),
         drawn=_is_drawn(film),

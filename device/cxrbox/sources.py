@@ -75,7 +75,8 @@ def run_intake(settings: Settings, stopped: Callable[[], bool]) -> None:
 def _status(settings: Settings, sources: list[Intake | Sticks]) -> dict[str, Any]:
     """Return what the page is told: what is looked at, and why some of it cannot be taken in."""
     troubles = [why for source in sources for why in source.troubles]
-    return {"folder": settings.from_folder, "stick": settings.from_stick, "troubles": troubles}
+    sticks = [stick for source in sources if isinstance(source, Sticks) for stick in source.progress]
+    return {"folder": settings.from_folder, "stick": settings.from_stick, "troubles": troubles, "sticks": sticks}
 
 
 def _look(sources: list[Intake | Sticks], pause: float) -> None:

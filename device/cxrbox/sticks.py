@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from cxrbox.command_export import BYTE_ORDER_MARK, COLUMNS, csv_lines, export_rows
 from cxrbox.errors import RefusedError
@@ -38,6 +39,8 @@ class Sticks:
         self.settings, self.store, self._took = settings, store, took
         self._sticks: dict[str, Intake] = {}
         self._written: dict[str, int] = {}
+        # Of the sticks that are needed no more, how many films each has.
+        self._done: dict[str, int] = {}
         # Why a stick took no results, and when that is tried again.
         self._unwritten: dict[str, str] = {}
         self._next_try = 0.0
@@ -50,6 +53,7 @@ class Sticks:
             log.info("a stick was pulled")
             del self._sticks[name]
             self._written.pop(name, None)
+            self._done.pop(name, None)
             self._tell(name, False)
         for name, folder in plugged.items():
             if name not in self._sticks:
@@ -59,9 +63,19 @@ class Sticks:
         if self.settings.write_to_stick and not taken and time.monotonic() >= self._next_try:
             self._write_results()
         for name, stick in self._sticks.items():
-            self._tell(name, stick.settled and (name in self._written or not self.settings.write_to_stick))
+            done = stick.settled and (name in self._written or not self.settings.write_to_stick)
+            self._tell(name, done)
+            if not done:
+                self._done.pop(name, None)
+            elif name not in self._done:
+                self._done[name] = self.store.count_films_below(stick.prefix)
         self._list_refused()
         return taken
+
+    @property
+    def progress(self) -> list[dict[str, Any]]:
+        """What the page says of each stick: `name`, and how many `films` it has once it may be pulled, else None."""
+        return [{"name": name, "films": self._done.get(name)} for name in sorted(self._sticks)]
 
     @property
     def troubles(self) -> list[str]:

@@ -31,7 +31,7 @@ def test_known_content_is_not_queued_again_but_its_name_is_kept(store):
     assert store.add_film("a.png", "1", "aa", 10)
     assert not store.add_film("again.png", "2", "aa", 10)
     assert store.counts()["queued"] == 1
-    assert store.other_names(1) == ["again.png"]
+    assert store.other_names(1) == {1: ["again.png"]}
     assert store.sightings() == {"a.png": "1", "again.png": "2"}
 
 

@@ -53,6 +53,9 @@ class IntakeSide(Database):
             again = bool(known) and known["state"] == "refused" and known["refusal_code"] in WORTH_ANOTHER_TRY
             if again:
                 self._requeue(film)
+            if known and not self._was_seen(path, film):
+                # The list says under which names it came.
+                self._touch(film)
             self._see(path, signature, film)
         return known is None or again
 
@@ -81,6 +84,10 @@ class IntakeSide(Database):
                 return False
             self._see(path, signature, row["id"])
         return True
+
+    def _was_seen(self, path: str, film: int) -> bool:
+        which = "SELECT 1 FROM sightings WHERE path = ? AND film_id = ?"
+        return bool(self._db.execute(which, (path, film)).fetchone())
 
     def _insert(self, name: str, sha256: str | None, size: int, state: str, source: str) -> int:
         """List what came in; return its number. Where it has a content, that is kept from now on."""

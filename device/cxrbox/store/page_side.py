@@ -54,6 +54,11 @@ class PageSide(Database):
             names.setdefault(row["film_id"], []).append(row["name"])
         return {film: "; ".join(those) for film, those in names.items()}
 
+    def count_films_below(self, below: str) -> int:
+        """Return how many films were seen at paths that start so, what is no film left out."""
+        which = f"SELECT count(*) FROM films WHERE sha256 IS NOT NULL AND {SEEN_BELOW}"
+        return self._db.execute(which, (below, below)).fetchone()[0]
+
     def finished_below(self, below: str) -> bool:
         """Return whether no film that was seen at a path that starts so waits or is being read."""
         rows = self._db.execute(f"SELECT state FROM films WHERE {SEEN_BELOW}", (below, below))
@@ -64,14 +69,16 @@ class PageSide(Database):
         row = self._db.execute(f"{FILMS} WHERE id = ?", (film,)).fetchone()
         return _unpacked(row) if row else None
 
-    def other_names(self, film: int) -> list[str]:
-        """Return the other paths under which the same content was seen."""
-        rows = self._db.execute(
-            "SELECT path FROM sightings JOIN films ON films.id = film_id WHERE film_id = ? AND path <> name"
-            " ORDER BY path",
-            (film,),
-        )
-        return [row["path"] for row in rows]
+    def other_names(self, *films: int) -> dict[int, list[str]]:
+        """Return the other paths under which the content of films was seen, by film; those without any are left out."""
+        names: dict[int, list[str]] = {}
+        for row in self._db.execute(
+            "SELECT film_id, path FROM sightings JOIN films ON films.id = film_id WHERE path <> name"
+            f" AND film_id IN ({', '.join('?' * len(films))}) ORDER BY path",
+            films,
+        ):
+            names.setdefault(row["film_id"], []).append(row["path"])
+        return names
 
     def maps(self, film: int) -> bytes | None:
         """Return the packed class activation maps of a film (`cxrbox.maps`)."""

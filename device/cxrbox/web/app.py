@@ -11,7 +11,7 @@ from cxrbox.settings import Settings
 from cxrbox.web import exports, films, health, notices, records, scan, texts, upload
 from cxrbox.web.context import close_store
 from cxrbox.web.failures import handle_failures
-from cxrbox.web.notices import current_notices
+from cxrbox.web.notices import current_notices, current_sticks
 from cxrbox.web.own_name import require_own_name
 from cxrbox.web.own_origin import require_own_origin
 from cxrbox.web.shown_bundle import read_shown_bundle
@@ -41,6 +41,7 @@ def create_app(settings: Settings) -> Flask:
         verdict=verdict,
         finding_rows=finding_rows,
         current_notices=current_notices,
+        current_sticks=current_sticks,
         settings=settings,
     )
     app.jinja_env.filters.update(local_time=local_time, percent=percent, sentence=sentence, duration=duration)

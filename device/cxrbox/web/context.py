@@ -41,6 +41,14 @@ def the_bundle() -> ShownBundle:
         abort(503, sentence(str(err)))
 
 
+def bundle_digest() -> str | None:
+    """Return the hash of the bundle; None where it is refused, as results of another one are shown all the same."""
+    try:
+        return current_app.extensions["bundle"]().digest
+    except BundleError:
+        return None
+
+
 def close_store(_error: BaseException | None) -> None:
     """Close the request's connection."""
     if store := g.pop("store", None):

@@ -7,27 +7,43 @@ from pathlib import Path
 from flask import Blueprint, Response, abort, jsonify, render_template, request, send_file
 
 from cxrbox.remarks import find_remarks
-from cxrbox.web.context import film_or_404, the_settings, the_store
+from cxrbox.web.context import bundle_digest, film_or_404, the_settings, the_store
+from cxrbox.web.rows import list_rows
 from cxrbox.web.view import finding_rows, may_override
 
 routes = Blueprint("films", __name__)
-# Films on a page, so that it stays below 100 kB, and in an answer to a program.
-PAGE_LENGTH, API_LENGTH = 50, 100
+# Films in an answer to a program.
+API_LENGTH = 100
 
 
 def _list() -> dict:
     """Return what the list shows; a page further back where `before` asks for it."""
     before, version = request.args.get("before", type=int), the_store().version()
-    films = the_store().list_films(PAGE_LENGTH + 1, before)
-    older = films[PAGE_LENGTH - 1]["id"] if len(films) > PAGE_LENGTH else None
-    counts = the_store().counts()
-    return {"films": films[:PAGE_LENGTH], "counts": counts, "older": older, "before": before, "version": version}
+    each = "each" in request.args
+    films, older = list_rows(the_store(), before, each)
+    return {
+        "films": films,
+        "each": each,
+        "other_names": the_store().other_names(*(film["id"] for film in films)),
+        "counts": the_store().counts(),
+        "older": older,
+        "before": before,
+        "version": version,
+    }
 
 
 @routes.get("/")
 def show_list() -> str:
     """Show the films, the newest first."""
-    return render_template("list.html", **_list(), folder=the_settings().films.resolve())
+    folder = the_settings().films.resolve()
+    return render_template("list.html", **_list(), folder=folder, missing=_is_missing(folder))
+
+
+def _is_missing(folder: Path) -> bool:
+    try:
+        return not folder.is_dir()
+    except PermissionError:  # the notices say so
+        return False
 
 
 @routes.get("/rows")
@@ -56,12 +72,13 @@ def show_film(film_id: int) -> str:
         chosen=chosen,
         without_heat=_findings_without_heat(film) if rows else set(),
         remarks=find_remarks(film["reading"] or {}),
-        other_names=store.other_names(film_id),
+        other_names=store.other_names(film_id).get(film_id, []),
         identities=store.identities(film_id),
         drawn=_is_drawn(film),
         undrawable=_is_undrawable(film),
         withdrawn=store.was_withdrawn(film_id),
         note=store.override_note(film_id),
+        bundle_sha256=bundle_digest(),
         photographed=_photograph(film).exists(),
         may_override=may_override(film),
     )
@@ -113,6 +130,17 @@ def send_picture(film_id: int) -> Response:
 def send_photograph(film_id: int) -> Response:
     """Send the photograph of a film, as it came."""
     return _send(_photograph(film_or_404(film_id)), "There is no photograph of this film.")
+
+
+@routes.get("/films/<int:film_id>/original")
+def send_original(film_id: int) -> Response:
+    """Send the file that came, for a program that shows films; a browser must not try to."""
+    film = film_or_404(film_id)
+    path = the_store().original_path(film["sha256"] or "none")
+    if film["original_at"] is None or not path.is_file():
+        abort(404, "The original of this film is not kept.")
+    name = f"film-{film_id} {film['name'].rsplit('/')[-1]}"
+    return send_file(path.resolve(), mimetype="application/octet-stream", as_attachment=True, download_name=name)
 
 
 def _send(path: Path, otherwise: str) -> Response:

@@ -30,6 +30,12 @@ def show_health() -> str:
     return render_template("health.html", health=gather_health())
 
 
+@routes.get("/health/now")
+def show_health_now() -> str:
+    """Show how the box is, for a page that is open."""
+    return render_template("_health.html", health=gather_health())
+
+
 @routes.get("/api/health")
 def api_health() -> Response:
     """Return how the box is, as JSON."""

@@ -117,11 +117,32 @@ def _of_the_clock() -> list[Notice]:
 
 def current_notices() -> list[Notice]:
     """Return what is wrong now, also where the store cannot be asked."""
+    return find_notices(the_settings(), _statuses(), page_seconds())
+
+
+def current_sticks() -> list[str]:
+    """Return a sentence about each stick that is plugged in: who waits for it must know when to pull it."""
+    intake = _statuses().get("intake")
+    return tell_sticks(intake.get("sticks", [])) if intake and silent_seconds(intake) < INTAKE_SECONDS else []
+
+
+def tell_sticks(sticks: list[dict[str, Any]]) -> list[str]:
+    """Return a sentence about each stick, as `cxrbox.sticks.Sticks.progress` tells of it."""
+    sentences = []
+    for stick in sticks:
+        films = stick["films"]
+        known = "Films are being taken in from it: leave it plugged in."
+        if films is not None:
+            known = f"{films or 'No'} {'film' if films == 1 else 'films'} on it, all taken in. You may pull it."
+        sentences.append(f"Stick {stick['name']}: {known}")
+    return sentences
+
+
+def _statuses() -> dict[str, dict[str, Any]]:
     try:
-        statuses = the_store().statuses()
+        return the_store().statuses()
     except STORE_ERRORS:
-        statuses = {}
-    return find_notices(the_settings(), statuses, page_seconds())
+        return {}
 
 
 @routes.get("/notices")

@@ -16,6 +16,8 @@ class ShownBundle:
     ----------
     title : str
         Name and version.
+    digest : str
+        SHA-256 of its manifest.
     trust : str
         Why this box reads with it, from `cxrbox.trust`.
     card : str or None
@@ -23,6 +25,7 @@ class ShownBundle:
     """
 
     title: str
+    digest: str
     trust: str
     card: str | None
 
@@ -31,4 +34,5 @@ def read_shown_bundle(settings: Settings) -> ShownBundle:
     """Return what the page says of the bundle; raise BundleError if it is damaged or not trusted."""
     package, trust = open_package(settings)
     card = package.files.get(CARD)
-    return ShownBundle(package.manifest.title, trust, None if card is None else card.decode("utf-8", "replace"))
+    text = None if card is None else card.decode("utf-8", "replace")
+    return ShownBundle(package.manifest.title, package.digest, trust, text)

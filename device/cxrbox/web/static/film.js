@@ -43,6 +43,25 @@ function listen() {
   document.querySelectorAll("a.pick").forEach((link) => link.addEventListener("click", choose));
 }
 
+function identity() {
+  return document.querySelector(".identity");
+}
+
+function named(film) {
+  return `${film.identity_kind} ${film.identity ?? ""}`;
+}
+
+// Whom the film shows, as somebody said elsewhere; who is saying it here is not interrupted.
+async function showIdentity() {
+  const code = document.getElementById("code");
+  if (code.value || document.activeElement === code) {
+    document.getElementById("news").hidden = false;
+    return;
+  }
+  const page = new DOMParser().parseFromString(await (await fetch(location.href, { cache: "no-store" })).text(), "text/html");
+  identity().replaceWith(page.querySelector(".identity"));
+}
+
 // The findings once more, with those that are unstable; all else on the page stays as it is.
 async function showChecked(checked) {
   const answer = await fetch(location.href, { cache: "no-store" });
@@ -62,6 +81,7 @@ async function lookForChange() {
     const checked = film.unstable === null ? "False" : "True";
     if (answer.ok && `${film.entry}` !== watched.dataset.entry) return showNews();
     if (answer.ok && checked !== watched.dataset.checked) await showChecked(checked);
+    if (answer.ok && named(film) !== identity().dataset.identity) await showIdentity();
   } catch {
     heard("film", false);
   }

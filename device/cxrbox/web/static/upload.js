@@ -21,6 +21,17 @@ function addLine(name) {
   return line;
 }
 
+const VERDICTS = { above: "flagged", uncertain: "uncertain", below: "nothing flagged" };
+
+// What is taken in may still be refused: say what became of it, until somebody leaves the page.
+async function follow(line, film) {
+  const told = await (await fetch(`${form.dataset.send}/${film}`, { cache: "no-store" })).json().catch(() => ({}));
+  if (told.state === "refused") return tell(line, `Refused: ${told.refusal_reason}`, "fault");
+  if (told.state !== "read") return setTimeout(follow, 1000, line, film);
+  const states = Object.values(told.reading.findings).map((finding) => finding.state);
+  tell(line, `read: ${VERDICTS[Object.keys(VERDICTS).find((state) => states.includes(state))]}`, "soft");
+}
+
 function link(line, film) {
   const way = document.createElement("a");
   way.href = `/films/${film}`;
@@ -41,6 +52,7 @@ async function send(file) {
     if (one.refusal) return tell(line, sentence(one.refusal.reason), "fault");
     link(line, one.film);
     tell(line, one.new ? "taken in" : "the box had this film already", "soft");
+    if (one.new) follow(line, one.film);
     return one.new ? one.film : undefined;
   } catch {
     tell(line, "It was not taken in: the connection to the box was lost. Send it again.", "fault");

@@ -1,11 +1,14 @@
 """The page of one film: before and after, refusal, override, identity, and who read it."""
 
 import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
 from cxrbox.store import Store
+from cxrbundle.bundle import load_bundle
 from cxrbundle.labels import FINDINGS
+from cxrbundle.shipped import shipped_bundle
 from page_browser import DESKTOP, PHONE, LonePage, open_page, post
 from page_films import PROVENANCE, lay_photograph, lay_refusal, lay_result, take
 from playwright.sync_api import expect
@@ -305,3 +308,63 @@ def test_requests_that_nobody_takes_do_not_pile_up(store):
     store.ask("picture", {"film": 2})
     assert store._db.execute("SELECT request FROM requests").fetchall()[0]["request"] == '{"film": 2}'
     assert store.take_request("picture") == {"film": 2}
+
+
+def test_whose_film_it_is_reaches_a_page_that_is_open_and_nobodys_typing_is_lost(lone, store, page):
+    film = lay_result(store, take(store))
+    page.goto(f"{lone.url}/films/{film}")
+    store.set_identity(film, "AAA-1", "typed")
+    expect(page.locator(".identity strong")).to_have_text("AAA-1")
+    page.locator(".identity").get_by_text("Change").click()
+    page.locator("#code").fill("BBB")
+    store.set_identity(film, "AAA-2", "typed")
+    expect(page.get_by_role("link", name="There is news of this film: show it")).to_be_visible()
+    assert page.locator("#code").input_value() == "BBB"
+
+
+def test_whose_film_it_is_reaches_the_open_page_of_a_refused_film_as_well(lone, store, page):
+    film = lay_refusal(store, take(store), "glare", GLARE)
+    page.goto(f"{lone.url}/films/{film}")
+    store.set_identity(film, "CCC-1", "typed")
+    expect(page.locator(".identity strong")).to_have_text("CCC-1")
+
+
+def test_a_film_that_came_under_another_name_as_well_says_so_where_it_is_seen(lone, store, page):
+    """Two patients' files with one content are a mix-up that nobody could see."""
+    film = lay_result(store, take(store))
+    name = store.film(film)["name"]
+    page.goto(lone.url)
+    expect(page.locator(f"#film-{film}")).to_be_visible()
+    store.add_film("ward b/PATIENT-B.png", "2", store.film(film)["sha256"], 9, "folder")
+    expect(page.locator(f"#film-{film} .also")).to_have_text("also sent as ward b/PATIENT-B.png")
+    page.goto(f"{lone.url}/films/{film}")
+    expect(page.get_by_text("Also sent as ward b/PATIENT-B.png: the same content, so one film.")).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"{name} film {film}")
+
+
+def test_the_file_that_came_can_be_fetched_and_no_browser_shows_it(lone, store, page):
+    film = lay_result(store, take(store))
+    store._db.execute("UPDATE films SET name = 'ward/Müller.png' WHERE id = ?", (film,))
+    page.goto(f"{lone.url}/films/{film}")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="the file that came").click()
+    assert download.value.suggested_filename == f"film-{film} Müller.png"
+    content = store.original_path(store.film(film)["sha256"]).read_bytes()
+    assert Path(download.value.path()).read_bytes() == content
+    with urllib.request.urlopen(f"{lone.url}/films/{film}/original") as answer:
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+        assert answer.headers["Content-Disposition"].startswith("attachment")
+    store.remove_original(film, "age")
+    with pytest.raises(urllib.error.HTTPError) as gone:
+        lone.get(f"/films/{film}/original")
+    assert gone.value.code == 404 and b"is not kept" in gone.value.read()
+
+
+def test_a_result_of_another_model_is_not_shown_beside_this_ones_card(lone, store, page):
+    own = load_bundle(shipped_bundle()).digest
+    now, then = (lay_result(store, take(store), bundle_sha256=digest) for digest in (own, "0" * 64))
+    page.goto(f"{lone.url}/films/{now}")
+    expect(page.locator(".hint a", has_text="card")).to_have_count(1)
+    page.goto(f"{lone.url}/films/{then}")
+    expect(page.locator(".hint a", has_text="card")).to_have_count(0)
+    expect(page.get_by_text("they are of a model that this box reads with no more")).to_be_visible()

@@ -11,7 +11,7 @@ from cxrbox.settings import Settings
 from cxrbox.store import Store
 from cxrbox.web.health import last_backup, percentiles, read_temperature
 from cxrbox.web.metrics import METRICS, prometheus_text
-from cxrbox.web.notices import find_notices
+from cxrbox.web.notices import find_notices, tell_sticks
 from cxrbundle.bundle import load_bundle
 from page_browser import LonePage, open_page
 from page_films import lay_refusal, lay_result, take
@@ -139,6 +139,41 @@ def test_the_newest_whole_backup_is_the_last(tmp_path):
         path.write_bytes(b"")
         os.utime(path, (number, number))
     assert last_backup(tmp_path) == 1
+
+
+def test_a_page_of_health_that_stands_open_stays_true(lone):
+    store = Store(lone.state)
+    with open_page(lone) as page:
+        page.goto(f"{lone.url}/health")
+        state = page.locator("#health section", has_text="Reader").locator("dd").first
+        expect(state).not_to_contain_text("reads no film")
+        store.put_status("reader", READER | {"unfit": "it answers golden film 3 wrongly"})
+        expect(state).to_contain_text("reads no film", timeout=15_000)
+        store.put_status("reader", READER)
+        expect(state).not_to_contain_text("reads no film", timeout=15_000)
+    store.close()
+
+
+def test_a_stick_says_when_it_may_be_pulled(lone):
+    store = Store(lone.state)
+    with open_page(lone) as page:
+        page.goto(lone.url)
+        store.put_status("intake", {"sticks": [{"name": "KINGSTON", "films": None}]})
+        expect(page.locator(".banner.note")).to_have_text(
+            "Stick KINGSTON: Films are being taken in from it: leave it plugged in."
+        )
+        store.put_status("intake", {"sticks": [{"name": "KINGSTON", "films": 3}]})
+        expect(page.locator(".banner.note")).to_have_text(
+            "Stick KINGSTON: 3 films on it, all taken in. You may pull it."
+        )
+        store.put_status("intake", {"sticks": []})
+        expect(page.locator(".banner.note")).to_have_count(0)
+    store.close()
+
+
+@pytest.mark.parametrize(("films", "words"), [(0, "No films on it"), (1, "1 film on it"), (12, "12 films on it")])
+def test_the_films_of_a_stick_are_counted_in_words(films, words):
+    assert words in tell_sticks([{"name": "A", "films": films}])[0]
 
 
 def test_health_is_told_to_programs(lone):

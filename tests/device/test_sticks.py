@@ -4,6 +4,7 @@ import contextlib
 import csv
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -201,6 +202,23 @@ def test_a_stick_without_films_is_done_with_also_where_results_are_written(place
     for _ in range(3):
         sticks.look()
     assert taken(place) == ["ward-a"] and not (stick / RESULTS).exists()
+
+
+def test_how_far_a_stick_is_is_told_until_it_is_pulled(sticks, plugged, tmp_path):
+    stick = plugged("ward-a", 1, 2)
+    (stick / "letter.txt").write_text("no film")
+    sticks.look()
+    assert sticks.progress == [{"name": "ward-a", "films": None}], "a look that took something is followed by another"
+    sticks.look()
+    assert sticks.progress == [{"name": "ward-a", "films": 2}]
+    shutil.copy(stick / "films" / "1.png", stick / "films" / "again.png")
+    sticks.settings = replace(sticks.settings, settle_seconds=60)
+    sticks._sticks["ward-a"].settle_seconds = 60
+    sticks.look()
+    assert sticks.progress == [{"name": "ward-a", "films": None}]
+    shutil.move(stick, tmp_path / "pulled")
+    sticks.look()
+    assert sticks.progress == []
 
 
 def test_why_a_stick_was_not_mounted_is_listed_whatever_its_letters(sticks, tmp_path):

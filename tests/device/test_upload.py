@@ -14,6 +14,7 @@ from cxrbox.store import Store
 from cxrbox.taking import FORGOTTEN_SECONDS, Copies, clear_leftovers, queue_forgotten, take_film, take_still
 from cxrbundle.phantom import draw_phantom
 from page_browser import PHONE, LonePage, open_page, post_files
+from page_films import lay_refusal, lay_result
 from playwright.sync_api import expect
 from running_box import RunningBox, free_port, is_root
 
@@ -102,6 +103,27 @@ def test_a_film_that_is_chosen_while_another_is_sent_waits_for_it(lone, tmp_path
         page.goto(f"{lone.url}/upload")
         page.get_by_label("Choose films").set_input_files(tmp_path / "31.png")
         expect(page.locator("#outcomes").get_by_text("the box had this film already")).to_be_visible()
+
+
+def test_what_becomes_of_each_film_is_told_where_it_was_sent(lone, tmp_path):
+    for seed in (41, 42):
+        (tmp_path / f"{seed}.png").write_bytes(film(seed))
+    store = Store(lone.state)
+    with open_page(lone) as page:
+        page.goto(f"{lone.url}/upload")
+        page.get_by_label("Choose films").set_input_files([tmp_path / "41.png", tmp_path / "42.png"])
+        expect(page.locator("#outcomes").get_by_text("taken in")).to_have_count(2)
+        while waiting := store.claim():
+            if store.film(waiting.id)["name"] == "41.png":
+                lay_result(store, waiting.id, "uncertain")
+            else:
+                lay_refusal(store, waiting.id, "blank", "the film is blank; send it again")
+        lines = page.locator("#outcomes li")
+        expect(lines.filter(has_text="41.png")).to_contain_text("read: uncertain")
+        expect(lines.filter(has_text="42.png").locator(".fault")).to_have_text(
+            "Refused: the film is blank; send it again"
+        )
+    store.close()
 
 
 def test_the_same_content_leads_to_the_known_film(lone):

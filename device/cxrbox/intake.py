@@ -30,8 +30,8 @@ BYTES_TOGETHER = 64 << 20
 RESULTS = "cxr-box-results.csv"
 # What Windows keeps on every stick: what was deleted, and its own notes.
 SYSTEM_FOLDERS = {"$RECYCLE.BIN", "RECYCLER", "System Volume Information"}
-# Nanoseconds since 1970: a machine without a clock writes all its films in 1980, under the same few names.
-PLAUSIBLE_NS = 946684800 * 10**9
+# Bytes that are compared at the start, in the middle and at the end of a file that looks as it did.
+PROBE = 16 << 10
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,9 @@ class Intake:
         self.folder, self.store, self.settle_seconds = folder, store, settle_seconds
         self.source, self.prefix, self._took = source, prefix, took
         self._seen = store.sightings()
-        if source == "stick":
-            # What was refused is not listed once more.
-            for name in store.paths_of_films():
-                if not _plausible(self._seen.get(name, "")):
-                    self._seen.pop(name, None)
+        # A machine whose clock starts anew each day writes its films under the same names, sizes and times: on a stick
+        # that is plugged in, a file that looks as it did is compared once with the film that it was.
+        self._unproven = store.contents_below(prefix) if source == "stick" else {}
         self._pending: dict[str, tuple[str, float]] = {}
         self._unlisted = False
         # What was wrong at the last look, and what is at this one.
@@ -219,9 +217,18 @@ class Intake:
                 if found is None:
                     continue
                 name, signature = below + printable_name(own_name), self._signature(found)
-                if self._seen.get(name) != signature:
+                if self._seen.get(name) != signature or self._is_other_film(name, path):
                     entry = Path(path)
                     yield Entry(entry, name, signature, found.st_size, found.st_ctime, _at_sight(entry, found))
+
+    def _is_other_film(self, name: str, path: str) -> bool:
+        """Return whether a file is another film than the one that was there, whose original is kept."""
+        sha256 = self._unproven.pop(name, None)
+        if sha256 is None or _alike(Path(path), self.store.original_path(sha256)):
+            return False
+        # From now on it is like one that was never seen.
+        del self._seen[name]
+        return True
 
     def _walk(self) -> Iterator[tuple[str, list[str]]]:
         """Yield each folder and what to look at in it: files, empty sub-folders, and links, which are not followed."""
@@ -266,10 +273,17 @@ class Intake:
         return f"{found.st_size}:{found.st_mtime_ns}:{0 if self.source == 'stick' else found.st_ctime_ns}"
 
 
-def _plausible(signature: str) -> bool:
-    """Return whether a file's own time tells one film from another; otherwise its content must."""
-    modified = signature.split(":")[1:2]
-    return not modified or not modified[0].isdigit() or int(modified[0]) >= PLAUSIBLE_NS
+def _alike(path: Path, original: Path) -> bool:
+    """Return whether two files of one size have the same bytes at some places; what cannot be read tells nothing."""
+    try:
+        with path.open("rb") as one, original.open("rb") as other:
+            size = os.fstat(one.fileno()).st_size
+            places = 0, size // 2, max(0, size - PROBE)
+            return all(
+                os.pread(one.fileno(), PROBE, place) == os.pread(other.fileno(), PROBE, place) for place in places
+            )
+    except OSError:
+        return True
 
 
 def _together(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

@@ -67,26 +67,38 @@ def test_a_stick_that_returns_is_not_read_again_and_goes_on_where_it_was(sticks,
     assert list(sticks.store.incoming.iterdir()) == []
 
 
-def test_another_film_under_the_same_name_from_a_machine_without_a_clock_is_noticed(sticks, plugged, tmp_path):
+@pytest.mark.parametrize("moment", [315532800, 1420070430], ids=["1980", "2015"])
+def test_another_film_under_the_same_name_from_a_machine_without_a_clock_is_noticed(sticks, plugged, tmp_path, moment):
     stick = plugged("ward-a", 1)
     film, size = stick / "films" / "1.png", (stick / "films" / "1.png").stat().st_size
-    os.utime(film, (315532800, 315532800))
+    os.utime(film, (moment, moment))
     letter = film.with_name("letter.txt")
     letter.write_text("no film")
-    os.utime(letter, (315532800, 315532800))
+    os.utime(letter, (moment, moment))
     assert sticks.look() == 2
     shutil.move(stick, tmp_path / "pulled")
     sticks.look()
     stick = plugged("ward-a", 2)
     (stick / "films" / "2.png").rename(film)
     film.write_bytes(film.read_bytes()[:size].ljust(size, b"\0"))
-    os.utime(film, (315532800, 315532800))
+    os.utime(film, (moment, moment))
     letter.write_text("no film")
-    os.utime(letter, (315532800, 315532800))
+    os.utime(letter, (moment, moment))
     assert sticks.look() == 1
     films = [*sticks.store.all_films()]
     assert len({one["sha256"] for one in films} - {None}) == 2 and len(films) == 3
     assert sticks.look() == 0
+
+
+def test_films_that_are_as_they_were_are_not_copied_once_more(sticks, plugged, tmp_path, monkeypatch):
+    stick = plugged("ward-a", 1, 2)
+    assert sticks.look() == 2
+    copied = []
+    monkeypatch.setattr("cxrbox.taking._copy_and_hash", lambda *_: copied.append(1))
+    for place in ("pulled", "media/ward-a"):
+        stick = Path(shutil.move(stick, tmp_path / place))
+        assert sticks.look() == 0
+    assert not copied and len(names(sticks)) == 2
 
 
 def test_what_windows_keeps_on_a_stick_is_left(sticks, plugged):

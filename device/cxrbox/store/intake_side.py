@@ -16,10 +16,11 @@ class IntakeSide(Database):
         """Return the signature of every file taken in, by its path."""
         return dict(self._db.execute("SELECT path, signature FROM sightings").fetchall())
 
-    def paths_of_films(self) -> set[str]:
-        """Return the paths at which something was seen that has a content; what was refused at sight has none."""
-        seen = "SELECT path FROM sightings JOIN films ON films.id = film_id WHERE sha256 IS NOT NULL"
-        return {path for (path,) in self._db.execute(seen)}
+    def contents_below(self, below: str) -> dict[str, str]:
+        """Return the SHA-256 of the films that were seen at paths that start so and are kept, by path."""
+        seen = "SELECT path, sha256 FROM sightings JOIN films ON films.id = film_id"
+        which = "original_at IS NOT NULL AND substr(path, 1, length(?)) = ?"
+        return dict(self._db.execute(f"{seen} WHERE {which}", (below, below)).fetchall())
 
     def kept(self) -> set[str]:
         """Return the SHA-256 of every film whose original is kept."""

@@ -84,6 +84,36 @@ def test_the_files_behind_a_row_are_a_click_away(lone, store):
         assert page.locator("tr.refused").count() == 9, "what is newer is on another page"
 
 
+def test_films_are_found_by_their_patients_code_or_a_name(lone, store):
+    first, second, third = (take(store, "folder", name) for name in ("Ward A/x.png", "y.png", "z_100%.png"))
+    store.set_identity(second, "MRN-0042", "typed")
+    store.add_film("Ward A/copy.png", "2", store.film(third)["sha256"], 9, "folder")
+
+    def found(text: str) -> list[int]:
+        return sorted(film["id"] for film in store.list_films(9, None, text))
+
+    assert [found(text) for text in ("mrn-00", "ward a", "%", "nothing", "")] == [
+        [second],
+        [first, third],
+        [third],
+        [],
+        [first, second, third],
+    ]
+    with open_page(lone, **PHONE) as page:
+        page.goto(lone.url)
+        page.get_by_label("Find a patient's code or a name").fill("mrn-0042")
+        page.get_by_role("button", name="Find").click()
+        page.wait_for_url("**/?q=mrn-0042")
+        assert page.locator("tr[id]").count() == 1 and page.locator(f"#film-{second}").count() == 1
+        store.set_identity(first, "MRN-0042", "typed")
+        wait_in_page(page, "() => document.querySelectorAll('tr[id]').length === 2")
+        page.goto(f"{lone.url}/?q=<b>nobody</b>")
+        assert page.get_by_text("No film with this text.").is_visible()
+        assert page.get_by_text("Films with “<b>nobody</b>”.").is_visible()
+        page.get_by_role("link", name="All films").click()
+        assert page.locator("tr[id]").count() == 3
+
+
 def lay_films(store, count: int) -> None:
     for number in range(count):
         lay_result(store, take(store, "folder", f"ward {number}.png"))

@@ -8,6 +8,10 @@ from cxrbox.store.database import Database
 
 FILMS = "SELECT films.*, reading, milliseconds, unstable FROM films LEFT JOIN results ON film_id = id"
 SEEN_BELOW = "id IN (SELECT film_id FROM sightings WHERE substr(path, 1, length(?)) = ?)"
+FOUND = (
+    "instr(lower(identity), lower(?)) OR instr(lower(name), lower(?))"
+    " OR id IN (SELECT film_id FROM sightings WHERE instr(lower(path), lower(?)))"
+)
 # Read at once where all films are gone through, so that no reader keeps the log of the database from being emptied.
 BATCH = 200
 
@@ -20,10 +24,21 @@ class PageSide(Database):
         rows = self._db.execute("SELECT state, count(*) FROM films GROUP BY state").fetchall()
         return {"queued": 0, "reading": 0, "read": 0, "refused": 0} | dict(rows)
 
-    def list_films(self, limit: int, before: int | None = None) -> list[dict]:
-        """Return films, the newest first, with their reading where there is one."""
-        rows = self._db.execute(f"{FILMS} WHERE id < ? ORDER BY id DESC LIMIT ?", (before or 2**62, limit))
-        return [_unpacked(row) for row in rows]
+    def list_films(self, limit: int, before: int | None = None, text: str = "") -> list[dict]:
+        """Return films, the newest first, with their reading where there is one.
+
+        Parameters
+        ----------
+        limit : int
+            At most so many.
+        before : int or None
+            Those below this number.
+        text : str
+            Those with this text in their patient's code or in a name they came under; "" for all.
+        """
+        which = f"id < ? AND (? = '' OR {FOUND})"
+        values = (before or 2**62, text, text, text, text, limit)
+        return [_unpacked(row) for row in self._db.execute(f"{FILMS} WHERE {which} ORDER BY id DESC LIMIT ?", values)]
 
     def all_films(self, since: str = "", below: str = "") -> Iterator[dict]:
         """Yield films in the order they came.

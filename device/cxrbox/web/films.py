@@ -12,6 +12,8 @@ from cxrbox.web.rows import list_rows
 from cxrbox.web.view import finding_rows, may_override
 
 routes = Blueprint("films", __name__)
+# Characters of a text that is looked for.
+LONGEST_SEARCH = 120
 # Films in an answer to a program.
 API_LENGTH = 100
 
@@ -19,11 +21,13 @@ API_LENGTH = 100
 def _list() -> dict:
     """Return what the list shows; a page further back where `before` asks for it."""
     before, version = request.args.get("before", type=int), the_store().version()
-    each = "each" in request.args
-    films, older = list_rows(the_store(), before, each)
+    text = request.args.get("q", "").strip()[:LONGEST_SEARCH]
+    each = "each" in request.args or bool(text)
+    films, older = list_rows(the_store(), before, each, text)
     return {
         "films": films,
-        "each": each,
+        # What leads to the same list once more.
+        "same": {"q": text or None, "each": "" if each and not text else None},
         "other_names": the_store().other_names(*(film["id"] for film in films)),
         "counts": the_store().counts(),
         "older": older,

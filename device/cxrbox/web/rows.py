@@ -16,7 +16,7 @@ LEAST_TOGETHER = 4
 MOST_LOOKS = 100
 
 
-def list_rows(store: Store, before: int | None, each: bool) -> tuple[list[dict[str, Any]], int | None]:
+def list_rows(store: Store, before: int | None, each: bool, text: str = "") -> tuple[list[dict[str, Any]], int | None]:
     """Return the rows of one page, the newest first, and the number before which the next page begins.
 
     Parameters
@@ -26,6 +26,8 @@ def list_rows(store: Store, before: int | None, each: bool) -> tuple[list[dict[s
         The page begins below this number; None: with the newest film.
     each : bool
         Give every file a row.
+    text : str
+        As of `PageSide.list_films`.
 
     Returns
     -------
@@ -36,7 +38,7 @@ def list_rows(store: Store, before: int | None, each: bool) -> tuple[list[dict[s
     """
     films: list[dict[str, Any]] = []
     for _ in range(MOST_LOOKS):
-        more = store.list_films(PAGE_LENGTH + 1, films[-1]["id"] if films else before)
+        more = store.list_films(PAGE_LENGTH + 1, films[-1]["id"] if films else before, text)
         films += more
         rows = _join(films, each)
         # A run that reaches the end of what was fetched may go on.

@@ -11,6 +11,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from cxrbox.errors import BoxError
 from cxrbox.folders import make_folder
@@ -23,6 +24,9 @@ LINKED = ("originals", "pictures")
 COPIED = ("flat-field.npz",)
 # As `sha256sum --check` reads it.
 SUMS = "SHA256SUMS"
+# The numbers of the films, one a line, whose originals were missing when the snapshot was made: what else is
+# missing later was lost since. Another backup would not bring them back, and the rest is worth having.
+MISSING = "missing-originals.txt"
 AGAIN = "take another backup"
 
 
@@ -54,6 +58,9 @@ def make_snapshot(settings: Settings, folder: Path) -> int:
     for name in COPIED:
         with suppress(FileNotFoundError):
             shutil.copyfile(settings.state / name, folder / name)
+    if lost := _find_lost(folder, _read_films(folder)):
+        (folder / MISSING).write_text("".join(f"{film}\n" for film in lost), "utf-8")
+        print(f"films whose originals are missing: {', '.join(map(str, lost))}")
     lines = [f"{_sha256(path)}  {name}\n" for name, path in _files(folder)]
     (folder / SUMS).write_text("".join(lines), "utf-8")
     print(f"{len(lines)} files lie in {folder}")
@@ -85,7 +92,6 @@ def check_snapshot(folder: Path) -> int:
             raise SnapshotError(f"{name} is not as it was when the backup was made; {AGAIN}")
     films, lost = _check_database(folder)
     print(f"{films} films and {len(sums)} files, all as they were; the ledger is sound")
-    # Another backup would mend neither, and the rest is worth having.
     if lost:
         print(f"films whose originals were missing when the backup was made: {', '.join(map(str, lost))}")
     damaged = [name for name, digest in sums.items() if name.startswith("originals/") and Path(name).name != digest]
@@ -95,24 +101,39 @@ def check_snapshot(folder: Path) -> int:
 
 
 def _check_database(folder: Path) -> tuple[int, list[int]]:
-    """Prove the database and its ledger; return the number of films, and those whose originals are missing."""
+    """Prove the database, its ledger and that no original was lost since; return the number of films, and the lost."""
     require_state(folder)
     with closing(sqlite3.connect(folder / DATABASE)) as db:
         answer = db.execute("PRAGMA integrity_check").fetchone()[0]
     if answer != "ok":
         raise SnapshotError(f"the database is damaged ({answer}); {AGAIN}")
-    # A store writes to its database, and may bring it to a newer schema.
+    films = _read_films(folder, prove=True)
+    lost, note = _find_lost(folder, films), folder / MISSING
+    known = note.read_text("utf-8").split() if note.is_file() else []
+    if since := [film for film in lost if str(film) not in known]:
+        raise SnapshotError(f"the originals of {len(since)} films are missing, the first is {since[0]}; {AGAIN}")
+    return len(films), lost
+
+
+def _read_films(folder: Path, prove: bool = False) -> list[dict[str, Any]]:
+    """Return the films of a snapshot's database; raise SnapshotError where its ledger is to be proven and is not sound.
+
+    A copy is opened: a store writes to its database, and may bring it to a newer schema.
+    """
     with TemporaryDirectory(dir=folder.parent) as scratch:
         shutil.copyfile(folder / DATABASE, Path(scratch) / DATABASE)
         with closing(open_store(Path(scratch))) as store:
-            if fault := store.find_fault():
+            if prove and (fault := store.find_fault()):
                 raise SnapshotError(f"entry {fault.number} of the ledger is wrong: {fault.reason}; {AGAIN}")
-            films = list(store.all_films())
+            return list(store.all_films())
+
+
+def _find_lost(folder: Path, films: list[dict[str, Any]]) -> list[int]:
+    """Return the films whose originals should be in a snapshot and are not."""
     kept = {name for name, _ in _files(folder / "originals")} if (folder / "originals").is_dir() else set()
-    lost = [
+    return [
         film["id"] for film in films if film["original_at"] and f"{film['sha256'][:2]}/{film['sha256']}" not in kept
     ]
-    return len(films), lost
 
 
 def _link(state: Path, folder: Path) -> None:

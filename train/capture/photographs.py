@@ -60,10 +60,7 @@ def photograph_set(films: list[np.ndarray], count: int, seed: int, keep: Path) -
     random, finder, strips = np.random.default_rng(seed), [], []
     torch.manual_seed(seed)
     for _ in range(count):
-        if random.random() < PHANTOM_SHARE:
-            film = draw_phantom(int(random.integers(1 << 31)))
-        else:
-            film = films[random.integers(len(films))]
+        film = _any_film(films, random)
         shot = _shoot(film, random) if random.random() < SHOT_SHARE else _photograph(film, random)
         finder.append(_of_finder(shot))
         if not shot.faults:
@@ -184,9 +181,17 @@ def upright_set(films, count, random) -> tuple[np.ndarray, np.ndarray]:
 def bare_set(films, count, random) -> np.ndarray:
     """Return films as they are stored anywhere, not photographed, as the network sees them: float32 (n, 1, 64, 64).
 
-    Cropped, lying anyhow, in other tones, with a frame of one tone, with letters: none of that makes a photograph.
+    Some are phantoms, as among the photographs. Cropped, lying anyhow, in other tones, with a frame of one tone, with
+    letters: none of that makes a photograph.
     """
-    return np.stack([framed_input(_stored(films[random.integers(len(films))], random)) for _ in range(count)])
+    return np.stack([framed_input(_stored(_any_film(films, random), random)) for _ in range(count)])
+
+
+def _any_film(films: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
+    """Return one of the films or a phantom."""
+    if random.random() < PHANTOM_SHARE:
+        return draw_phantom(int(random.integers(1 << 31)))
+    return films[random.integers(len(films))]
 
 
 def _stored(film: np.ndarray, random: np.random.Generator) -> np.ndarray:

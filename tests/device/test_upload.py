@@ -116,13 +116,35 @@ def test_what_becomes_of_each_film_is_told_where_it_was_sent(lone, tmp_path):
         while waiting := store.claim():
             if store.film(waiting.id)["name"] == "41.png":
                 lay_result(store, waiting.id, "uncertain")
+                store.picture_path(waiting.sha256).unlink()
             else:
                 lay_refusal(store, waiting.id, "blank", "the film is blank; send it again")
         lines = page.locator("#outcomes li")
         expect(lines.filter(has_text="41.png")).to_contain_text("read: uncertain")
         expect(lines.filter(has_text="42.png").locator(".fault")).to_have_text(
-            "Refused: the film is blank; send it again"
+            "Refused: The film is blank; send it again."
         )
+    assert store.take_request("picture") is None, "no picture is drawn before other films are read"
+    store.close()
+
+
+def test_what_becomes_of_a_film_is_told_once_the_connection_is_back(lone, tmp_path):
+    (tmp_path / "51.png").write_bytes(film(51))
+    (tmp_path / "letter.txt").write_text("no film")
+    store = Store(lone.state)
+    with open_page(lone) as page:
+        page.goto(f"{lone.url}/upload")
+        # A film alone would lead to its page.
+        page.get_by_label("Choose films").set_input_files([tmp_path / "51.png", tmp_path / "letter.txt"])
+        expect(page.locator("#outcomes").get_by_text("taken in")).to_be_visible()
+        page.context.set_offline(True)
+        expect(page.locator("#lost")).to_be_visible()
+        while waiting := store.claim():
+            lay_result(store, waiting.id)
+        page.wait_for_timeout(3000)
+        page.context.set_offline(False)
+        expect(page.locator("#outcomes li").first).to_contain_text("read: flagged")
+        expect(page.locator("#lost")).to_be_hidden()
     store.close()
 
 

@@ -22,13 +22,31 @@ function addLine(name) {
 }
 
 const VERDICTS = { above: "flagged", uncertain: "uncertain", below: "nothing flagged" };
+// Milliseconds between two questions what became of the films, and how many films one answer tells of.
+const FOLLOW = 2000, TOLD = 100;
+const followed = new Map();
 
-// What is taken in may still be refused: say what became of it, until somebody leaves the page.
-async function follow(line, film) {
-  const told = await (await fetch(`${form.dataset.send}/${film}`, { cache: "no-store" })).json().catch(() => ({}));
-  if (told.state === "refused") return tell(line, `Refused: ${told.refusal_reason}`, "fault");
-  if (told.state !== "read") return setTimeout(follow, 1000, line, film);
-  const states = Object.values(told.reading.findings).map((finding) => finding.state);
+// What is taken in may still be refused: say what became of it, as long as somebody stays on the page. All films are
+// asked for at once, the oldest first: to ask for one alone is to have its picture drawn before others are read.
+async function follow() {
+  try {
+    const oldest = Math.min(...followed.keys());
+    const answer = await fetch(`${form.dataset.send}?before=${oldest + TOLD}`, { cache: "no-store" });
+    const { films } = await answer.json();
+    heard("uploads", answer.ok);
+    films.forEach((film) => followed.has(film.id) && tellOutcome(film));
+  } catch {
+    heard("uploads", false);
+  }
+  if (followed.size) setTimeout(follow, FOLLOW);
+}
+
+function tellOutcome(film) {
+  if (film.state !== "read" && film.state !== "refused") return;
+  const line = followed.get(film.id);
+  followed.delete(film.id);
+  if (film.state === "refused") return tell(line, `Refused: ${sentence(film.refusal_reason)}`, "fault");
+  const states = Object.values(film.reading.findings).map((finding) => finding.state);
   tell(line, `read: ${VERDICTS[Object.keys(VERDICTS).find((state) => states.includes(state))]}`, "soft");
 }
 
@@ -52,7 +70,7 @@ async function send(file) {
     if (one.refusal) return tell(line, sentence(one.refusal.reason), "fault");
     link(line, one.film);
     tell(line, one.new ? "taken in" : "the box had this film already", "soft");
-    if (one.new) follow(line, one.film);
+    if (one.new && followed.set(one.film, line).size === 1) follow();
     return one.new ? one.film : undefined;
   } catch {
     tell(line, "It was not taken in: the connection to the box was lost. Send it again.", "fault");

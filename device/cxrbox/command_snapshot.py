@@ -11,7 +11,6 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from cxrbox.errors import BoxError
 from cxrbox.folders import make_folder
@@ -58,7 +57,7 @@ def make_snapshot(settings: Settings, folder: Path) -> int:
     for name in COPIED:
         with suppress(FileNotFoundError):
             shutil.copyfile(settings.state / name, folder / name)
-    if lost := _find_lost(folder, _read_films(folder)):
+    if lost := _count_films(folder)[1]:
         (folder / MISSING).write_text("".join(f"{film}\n" for film in lost), "utf-8")
         print(f"films whose originals are missing: {', '.join(map(str, lost))}")
     lines = [f"{_sha256(path)}  {name}\n" for name, path in _files(folder)]
@@ -107,33 +106,37 @@ def _check_database(folder: Path) -> tuple[int, list[int]]:
         answer = db.execute("PRAGMA integrity_check").fetchone()[0]
     if answer != "ok":
         raise SnapshotError(f"the database is damaged ({answer}); {AGAIN}")
-    films = _read_films(folder, prove=True)
-    lost, note = _find_lost(folder, films), folder / MISSING
+    films, lost = _count_films(folder, prove=True)
+    note = folder / MISSING
     known = note.read_text("utf-8").split() if note.is_file() else []
     if since := [film for film in lost if str(film) not in known]:
         raise SnapshotError(f"the originals of {len(since)} films are missing, the first is {since[0]}; {AGAIN}")
-    return len(films), lost
+    return films, lost
 
 
-def _read_films(folder: Path, prove: bool = False) -> list[dict[str, Any]]:
-    """Return the films of a snapshot's database; raise SnapshotError where its ledger is to be proven and is not sound.
+def _count_films(folder: Path, prove: bool = False) -> tuple[int, list[int]]:
+    """Return how many films a snapshot's database has, and those whose originals should be there and are not.
 
     A copy is opened: a store writes to its database, and may bring it to a newer schema.
+
+    Raises
+    ------
+    SnapshotError
+        If the ledger is to be proven as well, and is not sound.
     """
+    kept = {name for name, _ in _files(folder / "originals")} if (folder / "originals").is_dir() else set()
+    films, lost = 0, []
     with TemporaryDirectory(dir=folder.parent) as scratch:
         shutil.copyfile(folder / DATABASE, Path(scratch) / DATABASE)
         with closing(open_store(Path(scratch))) as store:
             if prove and (fault := store.find_fault()):
                 raise SnapshotError(f"entry {fault.number} of the ledger is wrong: {fault.reason}; {AGAIN}")
-            return list(store.all_films())
-
-
-def _find_lost(folder: Path, films: list[dict[str, Any]]) -> list[int]:
-    """Return the films whose originals should be in a snapshot and are not."""
-    kept = {name for name, _ in _files(folder / "originals")} if (folder / "originals").is_dir() else set()
-    return [
-        film["id"] for film in films if film["original_at"] and f"{film['sha256'][:2]}/{film['sha256']}" not in kept
-    ]
+            # One after the other: all of them with their results would not fit into a Pi's memory.
+            for film in store.all_films():
+                films += 1
+                if film["original_at"] and f"{film['sha256'][:2]}/{film['sha256']}" not in kept:
+                    lost.append(film["id"])
+    return films, lost
 
 
 def _link(state: Path, folder: Path) -> None:

@@ -60,35 +60,33 @@ class Finder(nn.Module):
         return self.last(x)
 
 
-class Upright(nn.Module):
-    """(n, 1, 64, 64) to logits (n, 10): 8 of turn and mirror, negative, cut lungs."""
+class Plain(nn.Module):
+    """Convolutions one after the other: (n, 1, 64, 64) to logits (n, outputs)."""
 
-    def __init__(self):
+    def __init__(self, widths: tuple[int, ...], strides: tuple[int, ...], drop: float, outputs: int):
         super().__init__()
-        widths = (1, 16), (16, 24), (24, 32), (32, 32), (32, 48), (48, 48)
-        strides = 2, 1, 2, 1, 2, 2
-        self.body = nn.Sequential(*[conv(*pair, stride) for pair, stride in zip(widths, strides, strict=True)])
-        self.drop = nn.Dropout(0.3)
-        self.head = nn.Conv2d(48, 10, 4)
+        pairs = zip((1, *widths), widths, strides, strict=False)
+        self.body = nn.Sequential(*[conv(before, after, stride) for before, after, stride in pairs])
+        self.drop = nn.Dropout(drop)
+        self.head = nn.Conv2d(widths[-1], outputs, 4)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""
         return self.head(self.drop(self.body(x))).flatten(1)
 
 
-class Framed(nn.Module):
-    """(n, 1, 64, 64) to a logit (n, 1): a photograph of a film rather than the film. Every film costs one look."""
+class Upright(Plain):
+    """Ten logits: 8 of turn and mirror, negative, cut lungs."""
 
     def __init__(self):
-        super().__init__()
-        widths = (1, 12), (12, 20), (20, 32), (32, 48)
-        self.body = nn.Sequential(*[conv(*pair, 2) for pair in widths])
-        self.drop = nn.Dropout(0.2)
-        self.head = nn.Conv2d(48, 1, 4)
+        super().__init__((16, 24, 32, 32, 48, 48), (2, 1, 2, 1, 2, 2), 0.3, 10)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logit."""
-        return self.head(self.drop(self.body(x))).flatten(1)
+
+class Framed(Plain):
+    """One logit: a photograph of a film rather than the film. Every film costs one look."""
+
+    def __init__(self):
+        super().__init__((12, 20, 32, 48), (2, 2, 2, 2), 0.2, 1)
 
 
 class Sides(nn.Module):
@@ -195,16 +193,17 @@ def write_sides(network: Sides) -> None:
 
 def write_upright(network: Upright) -> None:
     """Store the network that tells how a film hangs."""
-    graph = Graph()
-    graph.conv(graph.chain("x", network.body), network.head)
-    graph.add("Flatten", graph.nodes[-1].output[0])
     # A film is always seen in all eight ways at once.
-    graph.write(PACKAGE / "upright.onnx", [8, 1, UPRIGHT_SIDE, UPRIGHT_SIDE], [8, 10])
+    _write_plain(network, "upright.onnx", [8, 1, UPRIGHT_SIDE, UPRIGHT_SIDE])
 
 
 def write_framed(network: Framed) -> None:
     """Store the network that tells photographs from films."""
+    _write_plain(network, "framed.onnx", [1, 1, FRAMED_SIDE, FRAMED_SIDE])
+
+
+def _write_plain(network: Plain, name: str, seen: list[int]) -> None:
     graph = Graph()
     graph.conv(graph.chain("x", network.body), network.head)
     graph.add("Flatten", graph.nodes[-1].output[0])
-    graph.write(PACKAGE / "framed.onnx", [1, 1, FRAMED_SIDE, FRAMED_SIDE], [1, 1])
+    graph.write(PACKAGE / name, seen, [seen[0], network.head.out_channels])

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from cxrbox.capture.coach import coach
 from cxrbox.capture.corners import find_film
 from cxrbox.capture.gate import check_capture
 from cxrbox.capture.photograph import Captured, is_photograph, read_photograph
+from cxrbox.decoding.film import decode_film
 from cxrbox.errors import RefusedError
 from cxrbox.operating_points import CAMERA
 from cxrbox.reading import Reader, make_reader
@@ -190,7 +192,22 @@ def measure_grey(shots: list[Photograph], films: list[np.ndarray]) -> dict:
         "told by scene": {scene: round(float(np.mean(each)), 3) for scene, each in sorted(told.items())},
         "films": len(films),
         "films taken for photographs": sum(map(is_photograph, films)),
+        "of all pictures in ../shared/cxr": measure_shared(),
     }
+
+
+def measure_shared() -> dict:
+    """Return which of all shared pictures of films, whatever patient they show, are taken for photographs."""
+    paths = [path for kind in ("images", "fullres") for path in sorted((FILMS / kind).rglob("*"))]
+    films, taken = 0, []
+    for path in paths:
+        if path.suffix.lower() in (".png", ".jpg", ".jpeg"):
+            with suppress(RefusedError):
+                grey = decode_film(path).grey
+                films += 1
+                if is_photograph(grey):
+                    taken.append(path.name)
+    return {"films": films, "taken for photographs": taken}
 
 
 def measure_coach(shots: list[Photograph]) -> dict:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from cxrbox.store import Store
 from cxrbundle.phantom import draw_phantom
 from cxrbundle.shipped import shipped_bundle
 from running_box import RunningBox, free_port
@@ -44,6 +45,14 @@ def phantom_png(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Return the store of a state folder that is new."""
+    store = Store(tmp_path / "state")
+    yield store
+    store.close()
 
 
 @pytest.fixture

@@ -2,20 +2,12 @@
 
 import pytest
 from cxrbox.refusals import refuse
-from cxrbox.store import Store
 from cxrbox.web.rows import PAGE_LENGTH, list_rows
 from page_browser import PHONE, LonePage, open_page, wait_in_page
 from page_films import lay_result, take
 from running_box import free_port
 
 NO_FILM = refuse("unknown_format", "the file is no film that is known here")
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "state")
-    yield store
-    store.close()
 
 
 @pytest.fixture

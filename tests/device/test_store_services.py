@@ -62,7 +62,7 @@ def test_the_parts_work_as_services_of_their_own(services, phantom_png):
     assert services.stop() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("part", ["intake", "reader"])
+@pytest.mark.parametrize("part", PARTS)
 def test_a_second_one_of_a_part_is_refused(services, cxrbox, part):
     services.start(part)
     lock, deadline = services.state / f"{part}.lock", time.monotonic() + 60

@@ -12,20 +12,12 @@ from cxrbox.operating_points import CAMERA
 from cxrbox.reading import make_reader, open_reader
 from cxrbox.refusals import refuse
 from cxrbox.settings import Settings
-from cxrbox.store import Store
 from cxrbundle.phantom import draw_phantom
 from stored_films import keep_phantoms, read_queue
 from tpu_faults import tpu_processes, wait_for
 
 SETTINGS = Settings(tpu="stand-in", threads=1)
 BY_DEVICE = {"backend": "edgetpu 1", "bundle": "cxr-test 1"}
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = Store(tmp_path / "state")
-    yield store
-    store.close()
 
 
 @pytest.fixture
